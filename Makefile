@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0
+# DRM device hot-unplug: every command of this tree. `make` alone lists them.
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+# Variables that a user may give; exported for the scripts.
+export KSRC KDIR DESTDIR
+
+help:	## this list
+	@echo 'make TARGET (as root; what is missing on the machine is fetched):'
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1 \2/p' Makefile | while read -r t d; do printf '  %-12s %s\n' "$$t" "$$d"; done
+	@echo 'variables:'
+	@echo '  KSRC=DIR     use this Linux 7.2 tree instead of Debian'"'"'s (it is copied, never changed)'
+	@echo '  KDIR=DIR     modules, install: headers to build with, such as /lib/modules/$$(uname -r)/build'
+	@echo '  XDG_CACHE_HOME=DIR  where downloads and build roots go (default ~/.cache)'
+
+demo:	## pull every device, on stock modules and on ours, and show a table
+	@tools/demo/demo
+
+check:	## everything that can fail: layout, kunit, selftests, IGT, checkpatch, sparse
+	@tools/check
+
+tree:	## the kernel source with our patches and files, in build/linux
+	@tools/tree/tree
+
+modules:	## replacement modules for the stock Debian kernel, in build/modules
+	@tools/tree/modules
+
+install:	## put the modules where modprobe prefers them (/lib/modules/VERSION/updates)
+	@tools/tree/install install
+
+uninstall:	## take them out again
+	@tools/tree/install uninstall
+
+layout:	## compare every structure that a prebuilt driver sees with the stock kernel
+	@tools/tree/layout
+
+kunit:	## the unit tests, on UML with SMP, KASAN and lockdep
+	@tools/tree/kunit
+
+selftests:	## the tests with libdrm on real drivers in the guest, stock beside ours
+	@tools/testing/selftests/drm_unplug/run
+
+igt:	## IGT core_hotunplug on every device in the guest
+	@tools/testing/selftests/drm_unplug/igt
+
+bench:	## what it costs: the guard, an unplug with many maps
+	@tools/bench/bench
+
+series:	## the work as mail-ready patches, in build/series
+	@tools/tree/series
+
+checkpatch:	## checkpatch --strict on the series
+	@tools/tree/checkpatch
+
+sparse:	## sparse on our files and on those that we patch
+	@tools/tree/sparse
+
+clean:	## remove build/ (downloads stay in the cache)
+	rm -rf build
+
+.PHONY: help demo check tree modules install uninstall layout kunit selftests igt bench series \
+	checkpatch sparse clean
