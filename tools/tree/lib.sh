@@ -2,13 +2,16 @@
 # shellcheck shell=bash
 # What every script here shares. Source it:
 #	. "$(dirname "$(readlink -f "$0")")/../tree/lib.sh"
-# Sets TOP (the repository), BUILD, CACHE and BUILD_ROOT.
+# Sets TOP (the repository), BUILD, CACHE, BUILD_ROOT, LINUX (the tree that is built) and
+# KERNEL_LINE (the kernels that the series is for).
 
 TOP=$(dirname "$(dirname "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")")")
 BUILD=$TOP/build
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/drm-unplug
 BUILD_ROOT=$CACHE/build-root
-export TOP BUILD CACHE BUILD_ROOT
+LINUX=$BUILD/linux
+KERNEL_LINE=7.2
+export TOP BUILD CACHE BUILD_ROOT LINUX KERNEL_LINE
 
 say() { printf '%s\n' "$*" >&2; }
 die() { printf '%s: error: %s\n' "${0##*/}" "$*" >&2; exit 1; }
