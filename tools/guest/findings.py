@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What counts as a finding in a kernel log."""
+
+import re
+from dataclasses import dataclass
+
+# The stamp of printk, and with CONFIG_PRINTK_CALLER who said it.
+STAMP = re.compile(r"^\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ")
+
+# How the kernel begins a report. lockdep's come as WARNING, KASAN's and KFENCE's as BUG.
+BEGIN = re.compile(r"""
+      WARNING:\ (?!polling\ idle)       # WARN, lockdep, suspicious RCU usage
+    | BUG:\                             # KASAN, KFENCE, page faults, sleeping in atomic, soft lockups
+    | BUG\ [\w:-]+\ .*:\                # slab poison and red zones
+    | kernel\ BUG\ at
+    | UBSAN:\ 
+    | KASAN:\  | KCSAN:\  | KFENCE:\ 
+    | Oops: | Kernel\ panic | general\ protection\ fault | divide\ error: | invalid\ opcode:
+    | int3: | stack\ segment:
+    | Internal\ error:
+    | INFO:\ task\ .*blocked\ for\ more\ than
+    | INFO:\ .*stall
+    | INFO:\ trying\ to\ register\ non-static\ key
+    | rcu:\ INFO:\ .*stall
+    | DEBUG_LOCKS_WARN_ON
+    | ODEBUG:
+    | refcount_t:
+    | list_(?:add|del)\ corruption
+    | Unable\ to\ handle\ kernel
+    | watchdog:\ .*(?:hard|soft)\ LOCKUP
+    | unregister_netdevice:\ waiting
+    | scheduling\ while\ atomic
+    | \*ERROR\*\ .*leaked | memory\ leak
+    """, re.VERBOSE)
+
+# Findings of the same report, not new ones.
+END = re.compile(r"---\[ end trace|---\[ end Kernel panic|={20}$")
+LINES = 80      # of one report at most
+
+# Lines that look like a finding and are none: whole lines without stamp, with the reason.
+HARMLESS = {
+}
+
+
+@dataclass
+class Finding:
+    title: str          # the line that made it one
+    lines: list         # the report
+    mark: int           # where in lines the title stands
+
+
+def findings(log):
+    """The reports in a log, in order."""
+    lines = [STAMP.sub("", line) for line in log.replace("\r", "").split("\n")]
+    stamped = log.replace("\r", "").split("\n")
+    found = []
+    i = 0
+    while i < len(lines):
+        if not BEGIN.match(lines[i]) or lines[i] in HARMLESS:
+            i += 1
+            continue
+        # "cut here" and lockdep's ruler stand before the title.
+        first = i - 1 if i and ("cut here" in lines[i - 1] or lines[i - 1].startswith("=====")) else i
+        last = report_end(lines, i)
+        found.append(Finding(lines[i], stamped[first:last + 1], i - first))
+        i = last + 1
+    return found
+
+
+def report_end(lines, begin):
+    """The last line of the report that begins there."""
+    for i in range(begin + 1, min(begin + LINES, len(lines))):
+        if END.search(lines[i]):
+            return i
+        if "cut here" in lines[i] or "drm-guest: end of run" in lines[i]:
+            return i - 1
+    return min(begin + LINES, len(lines)) - 1

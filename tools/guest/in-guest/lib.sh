@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=sh
+# What the drm-* programs of the guest share. How devices are found, made, pulled and plugged,
+# by bus; ../devices says which device has which.
+
+JOB=/usr/lib/drm-guest/job
+STATE=/run/drm-guest
+PLUG_SECONDS=60		# for a driver to come up again (qxl: 31 s with an old fd open)
+
+say() { echo "${0##*/}: $*" >&2; }
+fail() { say "$*"; exit 1; }
+skip() { say "$*"; exit 4; }
+
+# Sets id, slot, module, driver, bus and pull of device $1.
+read_device() {
+	while read -r name id slot module driver bus pull; do
+		[ "$name" = "$1" ] && return
+	done <$JOB/devices
+	fail "no device $1: this guest has: $(cut -d' ' -f1 $JOB/devices | tr '\n' ' ')"
+}
+
+# Sets where to the sysfs directory of the device, or fails if there is none (now).
+find_device() {
+	case $bus in
+	pci) set -- /sys/bus/pci/devices/0000:00:"$slot".0/0000:*/vendor ;;
+	configfs) set -- /sys/devices/faux/"$id"/uevent ;;
+	*) set -- /sys/devices/faux/"$module"/uevent ;;
+	esac
+	[ -e "$1" ] || return
+	where=$(readlink -f "${1%/*}")
+}
+
+# Sets card, render (both /dev paths), parent (sysfs, of the card) and bound (driver's name).
+find_card() {
+	card= render= parent= bound=
+	find_device || return
+	# virtio has a bus between the PCI device and its card.
+	for drm in "$where"/drm/card[0-9]* "$where"/virtio*/drm/card[0-9]*; do
+		[ -e "$drm/dev" ] || continue
+		card=/dev/dri/${drm##*/}
+		parent=${drm%/drm/*}
+		bound=$(readlink -f "$parent/driver")
+		bound=${bound##*/}
+		for drm in "$parent"/drm/renderD*; do
+			[ -e "$drm/dev" ] && render=/dev/dri/${drm##*/}
+		done
+		[ -c "$card" ]
+		return
+	done
+	return 1
+}
+
+settle() {
+	[ ! -e /run/udev/control ] || udevadm settle
+}
+
+# Until the card of the device is there, which may take its driver a while.
+wait_card() {
+	tries=$((PLUG_SECONDS * 20))
+	until find_card; do
+		tries=$((tries - 1))
+		[ $tries -gt 0 ] || return
+		sleep 0.05
+	done
+	settle
+}
+
+# The smallest vkms: a plane, a CRTC, an encoder, a connector.
+make_vkms() {
+	dir=/sys/kernel/config/vkms/$id
+	mountpoint -q /sys/kernel/config || mount -t configfs configfs /sys/kernel/config || return
+	mkdir "$dir" && (
+		cd "$dir" &&
+		mkdir planes/p crtcs/c encoders/e connectors/o &&
+		echo 1 >planes/p/type &&
+		ln -s "$dir/crtcs/c" planes/p/possible_crtcs/c &&
+		ln -s "$dir/crtcs/c" encoders/e/possible_crtcs/c &&
+		ln -s "$dir/encoders/e" connectors/o/possible_encoders/e &&
+		echo 1 >enabled
+	)
+}
