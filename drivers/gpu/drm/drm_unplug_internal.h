@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+/*
+ * What the files of the unplug core share, and what the rest of DRM core calls.
+ * Drivers use <drm/drm_unplug.h>.
+ */
+#ifndef _DRM_UNPLUG_INTERNAL_H_
+#define _DRM_UNPLUG_INTERNAL_H_
+
+#include <linux/cleanup.h>
+#include <linux/completion.h>
+#include <linux/fs.h>
+#include <linux/hashtable.h>
+#include <linux/list.h>
+#include <linux/poll.h>
+#include <linux/spinlock.h>
+#include <linux/srcu.h>
+#include <linux/types.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+
+#include <drm/drm_device.h>
+#include <drm/drm_unplug.h>
+
+struct drm_file;
+struct drm_gem_object;
+struct eventfd_ctx;
+struct task_struct;
+struct vm_area_struct;
+
+/**
+ * struct drm_unplug - unplug state of one DRM device
+ *
+ * Hangs off &drm_device.anon_inode, so that struct drm_device keeps the layout
+ * that prebuilt drivers were compiled against. It outlives the device until the
+ * last section has ended.
+ */
+struct drm_unplug {
+	/** @dev: the device; not valid any more once @free_work is queued */
+	struct drm_device *dev;
+
+	/**
+	 * @gone: drm_dev_unplug() or drm_dev_unregister() has begun. Unlike
+	 * &drm_device.unplugged, which tells drivers to keep off the hardware
+	 * and is not set by an orderly drm_dev_unregister().
+	 */
+	bool gone;
+
+	/** @srcu: read side held by every section of the device */
+	struct srcu_struct srcu;
+
+	/** @id: index in the table that drm_dev_exit() finds @srcu by */
+	u32 id;
+
+	/** @leaver: task that unregisters the device, see drm_unplug_begin() */
+	struct task_struct *leaver;
+
+	/** @left: completed when @leaver is done */
+	struct completion left;
+
+	/** @stall_work: names a stall while an unplug waits for sections */
+	struct delayed_work stall_work;
+
+	/** @stall_start: when that wait began, in jiffies */
+	unsigned long stall_start;
+
+	/** @free_work: frees this after the last section */
+	struct work_struct free_work;
+
+	/** @sleepers: tasks in an abortable core wait */
+	wait_queue_head_t sleepers;
+
+	/** @eventfds: &drm_unplug_eventfd.node, to be signalled at unplug */
+	struct list_head eventfds;
+
+	/** @maps_lock: protects @vm_ops and @scratch */
+	spinlock_t maps_lock;
+
+	/** @vm_ops: one entry for each vm_ops table that was wrapped */
+	struct list_head vm_ops;
+
+	/** @scratch: who has maps of the device, and its scratch page */
+	DECLARE_HASHTABLE(scratch, 6);
+};
+
+static inline struct drm_unplug *drm_unplug_of(const struct drm_device *dev)
+{
+	return dev->anon_inode->i_private;
+}
+
+/* drm_unplug.c: the section and the order of an unplug */
+
+/**
+ * struct drm_unplug_gate - the section that core holds around a handler
+ * @unplug: state of the device, NULL where the gate was shut
+ * @ctr: SRCU cookie; it lives on the stack, so that tasks which share a file
+ *	cannot end each other's section
+ */
+struct drm_unplug_gate {
+	struct drm_unplug *unplug;
+	struct srcu_ctr __percpu *ctr;
+};
+
+struct drm_unplug_gate drm_unplug_gate_enter(struct drm_unplug *unplug);
+void drm_unplug_gate_exit(struct drm_unplug_gate *gate);
+
+DEFINE_CLASS(drm_unplug_gate, struct drm_unplug_gate,
+	     drm_unplug_gate_exit(&_T),
+	     drm_unplug_gate_enter(drm_unplug_of(dev)),
+	     struct drm_device *dev)
+
+int drm_unplug_init(struct drm_device *dev);
+void drm_unplug_fini(struct drm_device *dev);
+int drm_unplug_core_init(void);
+void drm_unplug_core_exit(void);
+
+void drm_unplug_arm(struct drm_device *dev);
+bool drm_unplug_begin(struct drm_device *dev);
+void drm_unplug_end(struct drm_device *dev);
+void drm_unplug_abort(struct drm_device *dev);
+
+bool drm_unplug_ioctl_refused(struct drm_device *dev, unsigned int cmd);
+bool drm_unplug_ioctl_enter(struct drm_device *dev, u32 flags,
+			    struct drm_unplug_gate *gate);
+int drm_unplug_ioctl_exit(struct drm_device *dev, u32 flags,
+			  struct drm_unplug_gate *gate, int ret);
+
+/* drm_unplug_maps.c: memory maps */
+
+int drm_unplug_mmap(struct drm_device *dev, struct vm_area_struct *vma);
+int drm_unplug_mmap_gone(struct drm_gem_object *obj, struct vm_area_struct *vma);
+void drm_unplug_maps_init(struct drm_unplug *unplug);
+void drm_unplug_maps_fini(struct drm_unplug *unplug);
+void drm_unplug_maps_zap(struct drm_unplug *unplug);
+
+/* drm_unplug_waits.c: sleepers and events */
+
+/**
+ * struct drm_unplug_eventfd - an eventfd that fires when the device goes
+ * @node: entry in &drm_unplug.eventfds
+ * @ctx: the eventfd
+ */
+struct drm_unplug_eventfd {
+	struct list_head node;
+	struct eventfd_ctx *ctx;
+};
+
+void drm_unplug_waits_init(struct drm_unplug *unplug);
+void drm_unplug_waits_fini(struct drm_unplug *unplug);
+void drm_unplug_kick(struct drm_unplug *unplug);
+
+void drm_unplug_wait_begin(struct drm_device *dev, struct wait_queue_entry *wait);
+void drm_unplug_wait_end(struct drm_device *dev, struct wait_queue_entry *wait);
+
+int drm_unplug_eventfd_add(struct drm_device *dev, struct drm_unplug_eventfd *efd,
+			   struct eventfd_ctx *ctx);
+bool drm_unplug_eventfd_del(struct drm_unplug_eventfd *efd);
+
+bool drm_unplug_events_over(struct drm_file *file);
+__poll_t drm_unplug_poll(struct drm_file *file);
+
+#endif

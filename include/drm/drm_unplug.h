@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+#ifndef _DRM_UNPLUG_H_
+#define _DRM_UNPLUG_H_
+
+#include <linux/cleanup.h>
+#include <linux/types.h>
+
+#include <drm/drm_drv.h>
+
+struct drm_device;
+
+bool drm_dev_is_gone(const struct drm_device *dev);
+
+/**
+ * struct drm_dev_section - a device critical section with automatic exit
+ * @dev: the device, or NULL where the section could not be entered
+ * @idx: cookie of drm_dev_enter()
+ *
+ * Used through the class of the same name, see drm_dev_enter() for what a
+ * section protects::
+ *
+ *	CLASS(drm_dev_section, section)(dev);
+ *	if (!section.dev)
+ *		return -ENODEV;
+ *
+ * The section ends when @section goes out of scope. It lives on the stack of
+ * the task that entered it and must not be handed to another one.
+ */
+struct drm_dev_section {
+	struct drm_device *dev;
+	int idx;
+};
+
+DEFINE_CLASS(drm_dev_section, struct drm_dev_section,
+	     if (_T.dev) drm_dev_exit(_T.idx),
+	     ({ struct drm_dev_section s = { .dev = dev };
+		if (!drm_dev_enter(dev, &s.idx))
+			s.dev = NULL;
+		s; }),
+	     struct drm_device *dev)
+
+#endif
