@@ -264,8 +264,8 @@ static void drm_unplug_stall(struct work_struct *work)
 		container_of(work, struct drm_unplug, stall_work.work);
 
 	drm_warn(unplug->dev,
-		 "unplug has been waiting for running ioctls, faults or driver sections for %u s\n",
-		 jiffies_to_msecs(jiffies - unplug->stall_start) / MSEC_PER_SEC);
+		 "unplug has been waiting for running ioctls, faults or driver sections for %lu s\n",
+		 (jiffies - unplug->stall_start) / HZ);
 
 	drm_unplug_kick(unplug);
 	queue_delayed_work(drm_unplug_wq, &unplug->stall_work, DRM_UNPLUG_STALL);

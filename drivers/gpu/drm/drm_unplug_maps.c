@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
 #include <linux/mm.h>
+#include <linux/pagemap.h>
 #include <linux/slab.h>
 
 #include <drm/drm_drv.h>
@@ -218,78 +219,80 @@ static vm_fault_t drm_unplug_fault_gone(struct drm_unplug *unplug,
 
 /*
  * The driver's handler may have dropped the mmap_lock, after which the VMA can
- * be gone: only look at it where no section was started. The state of the
- * device stays as long as the section.
+ * be gone: it must not be looked at any more. The state of the device is there
+ * as long as the section.
  */
-#define drm_unplug_guarded_fault(unplug, call, gone)			\
-({									\
-	struct drm_unplug_gate __gate = drm_unplug_gate_enter(unplug);	\
-	vm_fault_t __ret;						\
-									\
-	if (likely(__gate.unplug)) {					\
-		__ret = (call);						\
-		/* The hardware went while the driver looked for it. */	\
-		if ((__ret & VM_FAULT_SIGBUS) &&			\
-		    READ_ONCE(__gate.unplug->gone))			\
-			__ret = VM_FAULT_NOPAGE;			\
-		drm_unplug_gate_exit(&__gate);				\
-	} else {							\
-		__ret = (gone);						\
-	}								\
-	__ret;								\
-})
+static vm_fault_t drm_unplug_fault_end(struct drm_unplug_gate *gate, vm_fault_t ret)
+{
+	/* The hardware went while the driver looked for it: fault again. */
+	if (unlikely(ret & VM_FAULT_SIGBUS) && READ_ONCE(gate->unplug->gone))
+		ret = VM_FAULT_NOPAGE;
+
+	drm_unplug_gate_exit(gate);
+
+	return ret;
+}
 
 static vm_fault_t drm_unplug_fault(struct vm_fault *vmf)
 {
 	struct drm_unplug_vm_ops *w = drm_unplug_vm_ops_of(vmf->vma);
+	struct drm_unplug_gate gate = drm_unplug_gate_enter(w->unplug);
 
-	return drm_unplug_guarded_fault(w->unplug,
-					w->driver->fault ? w->driver->fault(vmf) :
-							   VM_FAULT_SIGBUS,
-					drm_unplug_fault_gone(w->unplug, vmf));
+	if (unlikely(!gate.unplug))
+		return drm_unplug_fault_gone(w->unplug, vmf);
+
+	return drm_unplug_fault_end(&gate, w->driver->fault ?
+					   w->driver->fault(vmf) : VM_FAULT_SIGBUS);
 }
 
 static vm_fault_t drm_unplug_huge_fault(struct vm_fault *vmf, unsigned int order)
 {
 	struct drm_unplug_vm_ops *w = drm_unplug_vm_ops_of(vmf->vma);
+	struct drm_unplug_gate gate = drm_unplug_gate_enter(w->unplug);
 
-	return drm_unplug_guarded_fault(w->unplug,
-					w->driver->huge_fault(vmf, order),
-					VM_FAULT_FALLBACK);
+	if (unlikely(!gate.unplug))
+		return VM_FAULT_FALLBACK;
+
+	return drm_unplug_fault_end(&gate, w->driver->huge_fault(vmf, order));
 }
 
 static vm_fault_t drm_unplug_map_pages(struct vm_fault *vmf, pgoff_t start,
 				       pgoff_t end)
 {
 	struct drm_unplug_vm_ops *w = drm_unplug_vm_ops_of(vmf->vma);
+	struct drm_unplug_gate gate = drm_unplug_gate_enter(w->unplug);
 
-	return drm_unplug_guarded_fault(w->unplug,
-					w->driver->map_pages(vmf, start, end), 0);
-}
+	/* Nothing mapped ahead, so that ->fault follows. */
+	if (unlikely(!gate.unplug))
+		return 0;
 
-static vm_fault_t drm_unplug_page_mkwrite_gone(struct vm_fault *vmf)
-{
-	/* A page without a mapping has to be returned locked, or mm retries. */
-	lock_page(vmf->page);
-	return VM_FAULT_LOCKED;
+	return drm_unplug_fault_end(&gate, w->driver->map_pages(vmf, start, end));
 }
 
 static vm_fault_t drm_unplug_page_mkwrite(struct vm_fault *vmf)
 {
 	struct drm_unplug_vm_ops *w = drm_unplug_vm_ops_of(vmf->vma);
+	struct drm_unplug_gate gate = drm_unplug_gate_enter(w->unplug);
 
-	return drm_unplug_guarded_fault(w->unplug,
-					w->driver->page_mkwrite(vmf),
-					drm_unplug_page_mkwrite_gone(vmf));
+	if (unlikely(!gate.unplug)) {
+		/* A page without a mapping is returned locked, or mm retries. */
+		lock_page(vmf->page);
+		return VM_FAULT_LOCKED;
+	}
+
+	return drm_unplug_fault_end(&gate, w->driver->page_mkwrite(vmf));
 }
 
 static vm_fault_t drm_unplug_pfn_mkwrite(struct vm_fault *vmf)
 {
 	struct drm_unplug_vm_ops *w = drm_unplug_vm_ops_of(vmf->vma);
+	struct drm_unplug_gate gate = drm_unplug_gate_enter(w->unplug);
 
 	/* Before the zap this can be a PTE of the lost buffer. It may stay. */
-	return drm_unplug_guarded_fault(w->unplug,
-					w->driver->pfn_mkwrite(vmf), 0);
+	if (unlikely(!gate.unplug))
+		return 0;
+
+	return drm_unplug_fault_end(&gate, w->driver->pfn_mkwrite(vmf));
 }
 
 /* ptrace() and /proc/PID/mem, where get_user_pages() cannot help. */
