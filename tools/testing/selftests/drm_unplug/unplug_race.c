@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Clients that never stop, and several unplugs of one device at a time (spec
+ * T3, T4, T5).  What counts is that all of it ends, that a cycle works as often
+ * as one likes, and that the kernel log stays clean: tools/guest/run sees to that.
+ */
+#include "common.h"
+#include "kselftest_harness.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#define CYCLES 3
+
+struct worker {
+	const char *what;
+	void (*round)(struct worker *w, int fd);
+	unsigned int rounds, errors, signals;
+	int error;		/* the last one that was not allowed */
+	volatile int busy;
+	pthread_t thread;
+};
+
+static volatile int stop;
+static volatile int shared_fd = -1;	/* of the device of this cycle */
+static struct unplug_dev *now;		/* its nodes */
+static struct kms kms;
+
+static void bad(struct worker *w, int err)
+{
+	w->errors++;
+	w->error = err;
+}
+
+static void round_open(struct worker *w, int fd)
+{
+	int f = open(now->card, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	struct drm_version v = {};
+	int ret;
+
+	if (f < 0) {
+		if (errno != ENOENT && errno != ENXIO && errno != ENODEV)
+			bad(w, -errno);
+		sched_yield();
+		return;
+	}
+	ret = ioctl_err(f, DRM_IOCTL_VERSION, &v);
+	if (ret && ret != -ENODEV)
+		bad(w, ret);
+	close(f);
+}
+
+static void round_buffers(struct worker *w, int fd)
+{
+	struct drm_mode_destroy_dumb destroy = {};
+	struct dumb d;
+	int ret = dumb_create(fd, 128, 128, &d);
+	uint32_t value;
+	void *p;
+
+	if (ret) {
+		if (ret != -ENODEV)
+			bad(w, ret);
+		sched_yield();
+		return;
+	}
+	p = dumb_map(fd, &d);
+	if (!p) {
+		bad(w, -errno);
+	} else {
+		if (touch_write(p, 1) || touch_read((char *)p + 4096, &value))
+			w->signals++;
+		munmap(p, d.size);
+	}
+	destroy.handle = d.handle;
+	ret = ioctl_err(fd, DRM_IOCTL_MODE_DESTROY_DUMB, &destroy);
+	if (ret && ret != -ENODEV)
+		bad(w, ret);
+}
+
+static void round_prime(struct worker *w, int fd)
+{
+	struct dumb d;
+	int ret = dumb_create(fd, 64, 64, &d), buf;
+	void *p;
+
+	if (ret) {
+		sched_yield();
+		return;
+	}
+	buf = prime_export(fd, d.handle);
+	if (buf >= 0) {
+		p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, buf, 0);
+		if (p != MAP_FAILED) {
+			w->signals += !!touch_write(p, 1);
+			munmap(p, 4096);
+		}
+		close(buf);
+	}
+	ret = ioctl_err(fd, DRM_IOCTL_MODE_DESTROY_DUMB, &d.handle);
+	if (ret && ret != -ENODEV)
+		bad(w, ret);
+}
+
+static void round_events(struct worker *w, int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	char buf[256];
+	ssize_t n;
+
+	poll(&p, 1, 1);
+	n = read(fd, buf, sizeof(buf));
+	if (n < 0 && errno != EAGAIN && errno != ENODEV)
+		bad(w, -errno);
+	if (n == 0)
+		bad(w, 0);
+}
+
+/* Page flips and mode sets: the display pipeline works while the device goes. */
+static void round_display(struct worker *w, int fd)
+{
+	struct drm_mode_crtc set = {
+		.crtc_id = kms.crtc,
+		.set_connectors_ptr = (uintptr_t)&kms.connector,
+		.mode = kms.mode,
+	};
+	int ret;
+
+	if (!kms.on) {
+		sched_yield();
+		return;
+	}
+	if (w->rounds % 8 == 7) {
+		set.fb_id = w->rounds & 8 ? kms.fb[0] : 0;
+		set.count_connectors = set.mode_valid = !!set.fb_id;
+		ret = ioctl_err(fd, DRM_IOCTL_MODE_SETCRTC, &set);
+	} else {
+		ret = kms_flip(fd, &kms, w->rounds, w->rounds);
+	}
+	/* EBUSY: the last flip is under way; EINVAL: the display is off. */
+	if (ret && ret != -ENODEV && ret != -EBUSY && ret != -EINVAL)
+		bad(w, ret);
+}
+
+static void read_file(const char *path)
+{
+	char buf[4096];
+	int f = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), i;
+
+	if (f < 0)
+		return;
+	for (i = 0; i < 8 && read(f, buf, sizeof(buf)) > 0; i++)
+		;
+	close(f);
+}
+
+/* sysfs, debugfs and fdinfo of the device that goes. */
+static void round_files(struct worker *w, int fd)
+{
+	static const char * const names[] = {
+		"clients", "gem_names", "state", "framebuffer", "name",
+	};
+	char dir[96], path[512];
+	struct dirent *e;
+	size_t i;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	read_file(path);
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		snprintf(path, sizeof(path), "/sys/kernel/debug/dri/%s/%s",
+			 now->card + strlen("/dev/dri/card"), names[i]);
+		read_file(path);
+	}
+	snprintf(dir, sizeof(dir), "/sys/class/drm/%s", now->card + strlen("/dev/dri/"));
+	d = opendir(dir);
+	while (d && (e = readdir(d))) {
+		if (strncmp(e->d_name, "card", 4))
+			continue;
+		snprintf(path, sizeof(path), "%s/%s/status", dir, e->d_name);
+		read_file(path);
+		snprintf(path, sizeof(path), "%s/%s/modes", dir, e->d_name);
+		read_file(path);
+	}
+	if (d)
+		closedir(d);
+}
+
+static struct worker workers[] = {
+	{ "open", round_open },
+	{ "buffers", round_buffers },
+	{ "prime", round_prime },
+	{ "events", round_events },
+	{ "display", round_display },
+	{ "files", round_files },
+};
+
+static void *work(void *arg)
+{
+	struct worker *w = arg;
+
+	while (!stop) {
+		w->round(w, shared_fd);
+		w->rounds++;
+	}
+	return NULL;
+}
+
+static struct {
+	bool pulled, plugged, works;
+	long ms;
+	bool dead;
+} cycle[CYCLES];
+
+/* Two more processes pull the same device at the same time. */
+static bool pull_three_times(void)
+{
+	pid_t pids[2];
+	bool ok;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		pids[i] = fork();
+		if (!pids[i]) {
+			close(STDERR_FILENO);
+			pull_with(dev.method);
+			_exit(0);
+		}
+	}
+	ok = pull();
+	for (i = 0; i < 2; i++)
+		waitpid(pids[i], NULL, 0);
+	return ok;
+}
+
+static void run_cycle(int n)
+{
+	struct drm_version v = {};
+	struct unplug_dev this = dev;
+	size_t i;
+	int fd;
+
+	now = &this;
+	fd = open_card(O_NONBLOCK);
+	shared_fd = fd;
+	ioctl_err(fd, DRM_IOCTL_SET_MASTER, NULL);
+	kms_on(fd, &kms);
+	cycle[n].works = fd >= 0 && !ioctl_err(fd, DRM_IOCTL_VERSION, &v);
+
+	stop = 0;
+	for (i = 0; i < ARRAY_SIZE(workers); i++)
+		pthread_create(&workers[i].thread, NULL, work, &workers[i]);
+	sleep_ms(100 + 60 * n);
+
+	/* Alone, then by three at a time, then alone with the clients stopped late. */
+	cycle[n].pulled = n == 1 ? pull_three_times() : pull();
+	cycle[n].ms = pull_ms;
+	if (n == 2)
+		cycle[n].plugged = plug();
+	sleep_ms(50);
+	stop = 1;
+	for (i = 0; i < ARRAY_SIZE(workers); i++)
+		pthread_join(workers[i].thread, NULL);
+	memset(&v, 0, sizeof(v));
+	cycle[n].dead = ioctl_err(fd, DRM_IOCTL_VERSION, &v) == -ENODEV;
+	if (n == 2) {
+		close(fd);
+		return;
+	}
+	/* Late close in turn before and after the device is back. */
+	if (n & 1)
+		close(fd);
+	cycle[n].plugged = plug();
+	if (!(n & 1))
+		close(fd);
+}
+
+static void run_scene(void)
+{
+	int n;
+
+	for (n = 0; n < CYCLES; n++) {
+		if (n && !cycle[n - 1].plugged)
+			break;
+		run_cycle(n);
+	}
+}
+
+TEST(T5_pull_under_load)
+{
+	EXPECT_TRUE(cycle[0].works);
+	EXPECT_TRUE(cycle[0].pulled);
+	EXPECT_LT(cycle[0].ms, 15000);
+}
+
+TEST(T5_concurrent_pulls)
+{
+	/* One of the three wins; it need not be the one that is asked. */
+	EXPECT_TRUE(cycle[1].works);
+	EXPECT_TRUE(cycle[1].plugged);
+	EXPECT_LT(cycle[1].ms, 15000);
+}
+
+TEST(T5_replug_under_load)
+{
+	EXPECT_TRUE(cycle[2].works);
+	EXPECT_TRUE(cycle[2].pulled);
+	EXPECT_TRUE(cycle[2].plugged);
+}
+
+TEST(T4_every_cycle_gives_a_new_device)
+{
+	int i;
+
+	for (i = 0; i < CYCLES; i++) {
+		EXPECT_TRUE(cycle[i].plugged) TH_LOG("cycle %d", i);
+		EXPECT_TRUE(cycle[i].works) TH_LOG("cycle %d", i);
+	}
+}
+
+TEST(U2_dead_after_every_cycle)
+{
+	int i;
+
+	for (i = 0; i < CYCLES; i++)
+		EXPECT_TRUE(cycle[i].dead) TH_LOG("cycle %d", i);
+}
+
+FIXTURE(T5_worker) {
+};
+
+FIXTURE_VARIANT(T5_worker) {
+	int i;
+};
+
+FIXTURE_SETUP(T5_worker)
+{
+}
+
+FIXTURE_TEARDOWN(T5_worker)
+{
+}
+
+FIXTURE_VARIANT_ADD(T5_worker, open) { 0 };
+FIXTURE_VARIANT_ADD(T5_worker, buffers_and_maps) { 1 };
+FIXTURE_VARIANT_ADD(T5_worker, prime) { 2 };
+FIXTURE_VARIANT_ADD(T5_worker, events) { 3 };
+FIXTURE_VARIANT_ADD(T5_worker, display) { 4 };
+FIXTURE_VARIANT_ADD(T5_worker, files) { 5 };
+
+/* Each call either worked or said that the device is gone. */
+TEST_F(T5_worker, only_allowed_results)
+{
+	const struct worker *w = &workers[variant->i];
+
+	EXPECT_LT(0, w->rounds);
+	EXPECT_EQ(0, w->signals);
+	EXPECT_EQ(0, w->errors)
+		TH_LOG("%s: %u of %u rounds, last: %s", w->what, w->errors,
+		       w->rounds, w->error ? err_name(w->error) : "read() gave 0");
+}
+
+int main(int argc, char **argv)
+{
+	scene_init(&argc, argv);
+	if (dev.name)
+		run_scene();
+	return test_harness_run(argc, argv);
+}
