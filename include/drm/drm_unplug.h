@@ -31,12 +31,24 @@ struct drm_dev_section {
 	int idx;
 };
 
+static inline struct drm_dev_section drm_dev_section_enter(struct drm_device *dev)
+{
+	struct drm_dev_section section = { .dev = dev };
+
+	if (!drm_dev_enter(dev, &section.idx))
+		section.dev = NULL;
+
+	return section;
+}
+
+static inline void drm_dev_section_exit(struct drm_dev_section *section)
+{
+	if (section->dev)
+		drm_dev_exit(section->idx);
+}
+
 DEFINE_CLASS(drm_dev_section, struct drm_dev_section,
-	     if (_T.dev) drm_dev_exit(_T.idx),
-	     ({ struct drm_dev_section s = { .dev = dev };
-		if (!drm_dev_enter(dev, &s.idx))
-			s.dev = NULL;
-		s; }),
+	     drm_dev_section_exit(&_T), drm_dev_section_enter(dev),
 	     struct drm_device *dev)
 
 #endif
