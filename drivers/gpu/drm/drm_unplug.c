@@ -67,8 +67,9 @@ module_param_named_unsafe(debug_unplug_late, drm_unplug_late, bool, 0600);
 MODULE_PARM_DESC(debug_unplug_late,
 		 "Skip the check for a gone device on ioctl entry, to test handlers against a late unplug (default: false)");
 
-/* How often an unplug that waits says so. */
-#define DRM_UNPLUG_STALL	(10 * HZ)
+/* When an unplug that waits does something about it: first, and then. */
+#define DRM_UNPLUG_STALL_FIRST	msecs_to_jiffies(20)
+#define DRM_UNPLUG_STALL	HZ
 
 /*
  * drm_dev_exit() is given an int and no device. The int is the index of the
@@ -157,7 +158,7 @@ EXPORT_SYMBOL(drm_dev_is_gone);
  * drm_unplug_gate_enter - start a section of core, unless the device is gone
  * @unplug: state of the device
  *
- * Context: Any context but NMI. Takes no lock, does not sleep.
+ * Context: Process context. Takes no lock, does not sleep.
  *
  * Returns:
  * A gate to be given to drm_unplug_gate_exit(). Its &drm_unplug_gate.unplug is
@@ -173,6 +174,8 @@ struct drm_unplug_gate drm_unplug_gate_enter(struct drm_unplug *unplug)
 	if (unlikely(READ_ONCE(unplug->gone))) {
 		drm_unplug_gate_exit(&gate);
 		gate.unplug = NULL;
+	} else {
+		drm_unplug_section_note(&gate, (void *)_RET_IP_);
 	}
 
 	return gate;
@@ -180,8 +183,13 @@ struct drm_unplug_gate drm_unplug_gate_enter(struct drm_unplug *unplug)
 
 void drm_unplug_gate_exit(struct drm_unplug_gate *gate)
 {
-	if (gate->unplug)
-		srcu_read_unlock_fast(&gate->unplug->srcu, gate->ctr);
+	if (!gate->unplug)
+		return;
+
+	if (gate->slot)
+		drm_unplug_section_forget(gate);
+
+	srcu_read_unlock_fast(&gate->unplug->srcu, gate->ctr);
 }
 
 /**
@@ -207,7 +215,8 @@ bool drm_unplug_ioctl_refused(struct drm_device *dev, unsigned int cmd)
 /**
  * drm_unplug_ioctl_enter - start the section of an ioctl handler
  * @dev: DRM device
- * @flags: &drm_ioctl_desc.flags of the handler
+ * @func: the handler
+ * @flags: its &drm_ioctl_desc.flags
  * @gate: to be given to drm_unplug_ioctl_exit()
  *
  * Handlers with DRM_UNPLUG_SAFE run on a gone device, too. Handlers with
@@ -216,7 +225,7 @@ bool drm_unplug_ioctl_refused(struct drm_device *dev, unsigned int cmd)
  * Returns:
  * True if the handler may run, false to return ENODEV.
  */
-bool drm_unplug_ioctl_enter(struct drm_device *dev, u32 flags,
+bool drm_unplug_ioctl_enter(struct drm_device *dev, drm_ioctl_t *func, u32 flags,
 			    struct drm_unplug_gate *gate)
 {
 	struct drm_unplug *unplug = drm_unplug_of(dev);
@@ -230,8 +239,12 @@ bool drm_unplug_ioctl_enter(struct drm_device *dev, u32 flags,
 		return !READ_ONCE(unplug->gone) || drm_unplug_late;
 
 	*gate = drm_unplug_gate_enter(unplug);
+	if (unlikely(!gate->unplug))
+		return drm_unplug_late;
 
-	return gate->unplug || drm_unplug_late;
+	drm_unplug_section_rename(gate, func);
+
+	return true;
 }
 
 /**
@@ -263,11 +276,10 @@ static void drm_unplug_stall(struct work_struct *work)
 	struct drm_unplug *unplug =
 		container_of(work, struct drm_unplug, stall_work.work);
 
-	drm_warn(unplug->dev,
-		 "unplug has been waiting for running ioctls, faults or driver sections for %lu s\n",
-		 (jiffies - unplug->stall_start) / HZ);
-
 	drm_unplug_kick(unplug);
+	drm_unplug_sections_poke(unplug);
+	drm_unplug_sections_stalled(unplug, unplug->stall_rounds++);
+
 	queue_delayed_work(drm_unplug_wq, &unplug->stall_work, DRM_UNPLUG_STALL);
 }
 
@@ -281,8 +293,14 @@ static void drm_unplug_drain(struct drm_unplug *unplug)
 
 	drm_unplug_kick(unplug);
 
-	unplug->stall_start = jiffies;
-	queue_delayed_work(drm_unplug_wq, &unplug->stall_work, DRM_UNPLUG_STALL);
+	/* A bug of the driver. It is better off with a race than a deadlock. */
+	if (drm_WARN(unplug->dev, drm_unplug_inside(unplug),
+		     "unplugged from inside of a section\n"))
+		return;
+
+	unplug->stall_rounds = 0;
+	queue_delayed_work(drm_unplug_wq, &unplug->stall_work,
+			   DRM_UNPLUG_STALL_FIRST);
 	/* A fast domain does not expedite by itself, however few the readers. */
 	synchronize_srcu_expedited(&unplug->srcu);
 	cancel_delayed_work_sync(&unplug->stall_work);
@@ -372,6 +390,7 @@ void drm_unplug_arm(struct drm_device *dev)
 	reinit_completion(&unplug->left);
 	WRITE_ONCE(dev->unplugged, false);
 	WRITE_ONCE(unplug->gone, false);
+	drm_unplug_sections_debugfs(unplug);
 }
 
 /**
@@ -407,6 +426,7 @@ static void drm_unplug_free(struct work_struct *work)
 	/* A section may end after the reference that it was entered with. */
 	synchronize_srcu_expedited(&unplug->srcu);
 	cleanup_srcu_struct(&unplug->srcu);
+	drm_unplug_sections_fini(unplug);
 	xa_erase(&drm_unplug_table, unplug->id);
 	kfree(unplug);
 }
@@ -434,9 +454,13 @@ int drm_unplug_init(struct drm_device *dev)
 	drm_unplug_waits_init(unplug);
 	drm_unplug_maps_init(unplug);
 
-	ret = init_srcu_struct_fast(&unplug->srcu);
+	ret = drm_unplug_sections_init(unplug);
 	if (ret)
 		goto err_free;
+
+	ret = init_srcu_struct_fast(&unplug->srcu);
+	if (ret)
+		goto err_sections;
 
 	/* One bit of an int is for the counter, one is the sign. */
 	ret = xa_alloc(&drm_unplug_table, &unplug->id, unplug,
@@ -450,6 +474,8 @@ int drm_unplug_init(struct drm_device *dev)
 
 err_srcu:
 	cleanup_srcu_struct(&unplug->srcu);
+err_sections:
+	drm_unplug_sections_fini(unplug);
 err_free:
 	kfree(unplug);
 	return ret;
@@ -483,6 +509,7 @@ int drm_unplug_core_init(void)
 
 void drm_unplug_core_exit(void)
 {
+	drm_unplug_sections_exit();
 	if (drm_unplug_wq)
 		destroy_workqueue(drm_unplug_wq);
 }

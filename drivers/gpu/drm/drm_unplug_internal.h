@@ -19,10 +19,13 @@
 #include <linux/workqueue.h>
 
 #include <drm/drm_device.h>
+#include <drm/drm_ioctl.h>
 #include <drm/drm_unplug.h>
 
 struct drm_file;
 struct drm_gem_object;
+struct drm_unplug_slot;
+struct drm_unplug_slots;
 struct eventfd_ctx;
 struct task_struct;
 struct vm_area_struct;
@@ -57,14 +60,23 @@ struct drm_unplug {
 	/** @left: completed when @leaver is done */
 	struct completion left;
 
-	/** @stall_work: names a stall while an unplug waits for sections */
+	/** @stall_work: sees to it that an unplug does not wait for ever */
 	struct delayed_work stall_work;
 
-	/** @stall_start: when that wait began, in jiffies */
-	unsigned long stall_start;
+	/** @stall_rounds: how often it has run during the current wait */
+	unsigned int stall_rounds;
 
 	/** @free_work: frees this after the last section */
 	struct work_struct free_work;
+
+	/** @slots: the sections of core that each CPU has begun */
+	struct drm_unplug_slots __percpu *slots;
+
+	/** @crowd_lock: protects @crowd */
+	spinlock_t crowd_lock;
+
+	/** @crowd: sections that found no slot */
+	struct list_head crowd;
 
 	/** @sleepers: tasks in an abortable core wait */
 	wait_queue_head_t sleepers;
@@ -94,10 +106,14 @@ static inline struct drm_unplug *drm_unplug_of(const struct drm_device *dev)
  * @unplug: state of the device, NULL where the gate was shut
  * @ctr: SRCU cookie; it lives on the stack, so that tasks which share a file
  *	cannot end each other's section
+ * @slot: record of the section, may be NULL
+ * @crowded: @slot is not one of the CPU's
  */
 struct drm_unplug_gate {
 	struct drm_unplug *unplug;
 	struct srcu_ctr __percpu *ctr;
+	struct drm_unplug_slot *slot;
+	bool crowded;
 };
 
 struct drm_unplug_gate drm_unplug_gate_enter(struct drm_unplug *unplug);
@@ -119,10 +135,23 @@ void drm_unplug_end(struct drm_device *dev);
 void drm_unplug_abort(struct drm_device *dev);
 
 bool drm_unplug_ioctl_refused(struct drm_device *dev, unsigned int cmd);
-bool drm_unplug_ioctl_enter(struct drm_device *dev, u32 flags,
+bool drm_unplug_ioctl_enter(struct drm_device *dev, drm_ioctl_t *func, u32 flags,
 			    struct drm_unplug_gate *gate);
 int drm_unplug_ioctl_exit(struct drm_device *dev, u32 flags,
 			  struct drm_unplug_gate *gate, int ret);
+
+/* drm_unplug_sections.c: who is in a section */
+
+void drm_unplug_section_note(struct drm_unplug_gate *gate, const void *what);
+void drm_unplug_section_rename(struct drm_unplug_gate *gate, const void *what);
+void drm_unplug_section_forget(struct drm_unplug_gate *gate);
+bool drm_unplug_inside(struct drm_unplug *unplug);
+void drm_unplug_sections_poke(struct drm_unplug *unplug);
+void drm_unplug_sections_stalled(struct drm_unplug *unplug, unsigned long seconds);
+void drm_unplug_sections_debugfs(struct drm_unplug *unplug);
+int drm_unplug_sections_init(struct drm_unplug *unplug);
+void drm_unplug_sections_fini(struct drm_unplug *unplug);
+void drm_unplug_sections_exit(void);
 
 /* drm_unplug_maps.c: memory maps */
 
