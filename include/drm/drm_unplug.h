@@ -7,9 +7,11 @@
 
 #include <drm/drm_drv.h>
 
+struct dma_fence;
 struct drm_device;
 
 bool drm_dev_is_gone(const struct drm_device *dev);
+int drm_dev_fence_wait(struct drm_device *dev, struct dma_fence *fence, bool intr);
 
 /**
  * struct drm_dev_section - a device critical section with automatic exit

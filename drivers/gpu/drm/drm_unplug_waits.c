@@ -5,7 +5,9 @@
 #include <linux/sched.h>
 #include <linux/wait.h>
 
+#include <drm/drm_crtc.h>
 #include <drm/drm_device.h>
+#include <drm/drm_drv.h>
 #include <drm/drm_file.h>
 #include <drm/drm_vblank.h>
 
@@ -54,6 +56,20 @@ void drm_unplug_waits_fini(struct drm_unplug *unplug)
 	drm_unplug_eventfds_drop(unplug, false);
 }
 
+/* A device that was never registered may have no mode_config to walk. */
+static void drm_unplug_kick_crcs(struct drm_device *dev)
+{
+#ifdef CONFIG_DEBUG_FS
+	struct drm_crtc *crtc;
+
+	if (!dev->registered || !drm_core_check_feature(dev, DRIVER_MODESET))
+		return;
+
+	drm_for_each_crtc(crtc, dev)
+		wake_up_all(&crtc->crc.wq);
+#endif
+}
+
 /**
  * drm_unplug_kick - wake everything that sleeps in core for a gone device
  * @unplug: state of the device, &drm_unplug.gone is set
@@ -72,6 +88,7 @@ void drm_unplug_kick(struct drm_unplug *unplug)
 	for (pipe = 0; dev->vblank && pipe < dev->num_crtcs; pipe++)
 		wake_up_all(&dev->vblank[pipe].queue);
 
+	drm_unplug_kick_crcs(dev);
 	drm_unplug_eventfds_drop(unplug, true);
 
 	mutex_lock(&dev->filelist_mutex);
