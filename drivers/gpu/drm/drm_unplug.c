@@ -13,6 +13,8 @@
 #include <drm/drm_print.h>
 #include <drm/drm_unplug.h>
 
+#include <kunit/visibility.h>
+
 #include "drm_unplug_internal.h"
 
 /**
@@ -62,7 +64,8 @@
  * started just before that and the rest of the unplug had overtaken it. This
  * breaks the guarantee that nothing runs after an unplug, and taints.
  */
-static bool drm_unplug_late;
+VISIBLE_IF_KUNIT bool drm_unplug_late;
+EXPORT_SYMBOL_IF_KUNIT(drm_unplug_late);
 module_param_named_unsafe(debug_unplug_late, drm_unplug_late, bool, 0600);
 MODULE_PARM_DESC(debug_unplug_late,
 		 "Skip the check for a gone device on ioctl entry, to test handlers against a late unplug (default: false)");
@@ -289,7 +292,9 @@ static void drm_unplug_stall(struct work_struct *work)
  */
 static void drm_unplug_drain(struct drm_unplug *unplug)
 {
-	WRITE_ONCE(unplug->gone, true);
+	/* Once: an edge-triggered epoll reports every wake-up. */
+	if (!xchg(&unplug->gone, true))
+		drm_unplug_announce(unplug);
 
 	drm_unplug_kick(unplug);
 

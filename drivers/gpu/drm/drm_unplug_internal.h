@@ -153,6 +153,10 @@ int drm_unplug_sections_init(struct drm_unplug *unplug);
 void drm_unplug_sections_fini(struct drm_unplug *unplug);
 void drm_unplug_sections_exit(void);
 
+#if IS_ENABLED(CONFIG_KUNIT)
+extern bool drm_unplug_late;
+#endif
+
 /* drm_unplug_maps.c: memory maps */
 
 int drm_unplug_mmap(struct drm_device *dev, struct vm_area_struct *vma);
@@ -175,6 +179,7 @@ struct drm_unplug_eventfd {
 
 void drm_unplug_waits_init(struct drm_unplug *unplug);
 void drm_unplug_waits_fini(struct drm_unplug *unplug);
+void drm_unplug_announce(struct drm_unplug *unplug);
 void drm_unplug_kick(struct drm_unplug *unplug);
 
 void drm_unplug_wait_begin(struct drm_device *dev, struct wait_queue_entry *wait);

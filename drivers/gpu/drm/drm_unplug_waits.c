@@ -71,7 +71,27 @@ static void drm_unplug_kick_crcs(struct drm_device *dev)
 }
 
 /**
- * drm_unplug_kick - wake everything that sleeps in core for a gone device
+ * drm_unplug_announce - tell those who wait for something to happen
+ * @unplug: state of the device, &drm_unplug.gone is set
+ *
+ * Wakes whoever reads or polls a file of the device, and signals the eventfds
+ * that wait for a syncobj.
+ */
+void drm_unplug_announce(struct drm_unplug *unplug)
+{
+	struct drm_device *dev = unplug->dev;
+	struct drm_file *file;
+
+	drm_unplug_eventfds_drop(unplug, true);
+
+	mutex_lock(&dev->filelist_mutex);
+	list_for_each_entry(file, &dev->filelist, lhead)
+		wake_up_poll(&file->event_wait, EPOLLHUP | EPOLLERR);
+	mutex_unlock(&dev->filelist_mutex);
+}
+
+/**
+ * drm_unplug_kick - wake those who sleep in an ioctl or in a file of debugfs
  * @unplug: state of the device, &drm_unplug.gone is set
  *
  * All waits check drm_dev_is_gone() after they were queued, so one call is
@@ -80,7 +100,6 @@ static void drm_unplug_kick_crcs(struct drm_device *dev)
 void drm_unplug_kick(struct drm_unplug *unplug)
 {
 	struct drm_device *dev = unplug->dev;
-	struct drm_file *file;
 	unsigned int pipe;
 
 	wake_up_all(&unplug->sleepers);
@@ -89,12 +108,6 @@ void drm_unplug_kick(struct drm_unplug *unplug)
 		wake_up_all(&dev->vblank[pipe].queue);
 
 	drm_unplug_kick_crcs(dev);
-	drm_unplug_eventfds_drop(unplug, true);
-
-	mutex_lock(&dev->filelist_mutex);
-	list_for_each_entry(file, &dev->filelist, lhead)
-		wake_up_poll(&file->event_wait, EPOLLHUP | EPOLLERR);
-	mutex_unlock(&dev->filelist_mutex);
 }
 
 /**
