@@ -30,24 +30,25 @@ find_device() {
 	where=$(readlink -f "${1%/*}")
 }
 
-# Sets card, render (both /dev paths), parent (sysfs, of the card) and bound (driver's name).
+# Sets card, render (/dev paths), parent (the device in sysfs that has the driver) and bound
+# (that driver's name). Fails without a card.
 find_card() {
 	card= render= parent= bound=
 	find_device || return
-	# virtio has a bus between the PCI device and its card.
-	for drm in "$where"/drm/card[0-9]* "$where"/virtio*/drm/card[0-9]*; do
-		[ -e "$drm/dev" ] || continue
-		card=/dev/dri/${drm##*/}
-		parent=${drm%/drm/*}
-		bound=$(readlink -f "$parent/driver")
-		bound=${bound##*/}
-		for drm in "$parent"/drm/renderD*; do
-			[ -e "$drm/dev" ] && render=/dev/dri/${drm##*/}
-		done
-		[ -c "$card" ]
-		return
+	parent=$where
+	# A virtio function is a bus: its driver is on the device behind.
+	for drm in "$where"/virtio*; do
+		[ -e "$drm" ] && parent=$drm
 	done
-	return 1
+	for drm in "$where"/drm/* "$parent"/drm/*; do
+		[ -e "$drm/dev" ] || continue
+		case ${drm##*/} in
+		card*) card=/dev/dri/${drm##*/} ;;
+		render*) render=/dev/dri/${drm##*/} ;;
+		esac
+	done
+	[ ! -e "$parent/driver" ] || bound=$(basename "$(readlink -f "$parent/driver")")
+	[ -n "$bound" ] && [ -c "$card" ]
 }
 
 settle() {
