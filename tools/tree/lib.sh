@@ -29,11 +29,12 @@ need_space() {
 		die "$1 has $free GB free and $2 GB are needed: free some space or choose another place with XDG_CACHE_HOME"
 }
 
-# locked NAME: hold a lock of that name until the script ends.
+# locked NAME [DIR]: hold a lock of that name until the script ends. A lock of the cache, or of
+# what is in DIR.
 locked() {
-	local fd
-	mkdir -p "$CACHE"
-	exec {fd}>"$CACHE/$1.lock"
+	local fd dir=${2:-$CACHE}
+	mkdir -p "$dir"
+	exec {fd}>"$dir/.$1.lock"
 	flock -n "$fd" && return
 	say "waiting for another run to finish with $1 ..."
 	flock "$fd"
