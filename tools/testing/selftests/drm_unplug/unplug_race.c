@@ -69,6 +69,7 @@ static void round_buffers(struct worker *w, int fd)
 		sched_yield();
 		return;
 	}
+	/* The handle's offset stays good after the pull (M2). */
 	p = dumb_map(fd, &d);
 	if (!p) {
 		bad(w, -errno);
