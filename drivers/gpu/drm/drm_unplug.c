@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
 #include <linux/export.h>
+#include <linux/ktime.h>
 #include <linux/moduleparam.h>
+#include <linux/pci.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/xarray.h>
@@ -16,6 +18,9 @@
 #include <kunit/visibility.h>
 
 #include "drm_unplug_internal.h"
+
+#define CREATE_TRACE_POINTS
+#include "drm_unplug_trace.h"
 
 /**
  * DOC: overview
@@ -286,17 +291,34 @@ static void drm_unplug_stall(struct work_struct *work)
 	queue_delayed_work(drm_unplug_wq, &unplug->stall_work, DRM_UNPLUG_STALL);
 }
 
+/* The step that began at @start is done. Returns when the next one begins. */
+static ktime_t drm_unplug_step(struct drm_unplug *unplug, const char *step,
+			       ktime_t start)
+{
+	ktime_t now = ktime_get();
+
+	trace_drm_unplug_step(unplug->dev, step, ktime_to_ns(ktime_sub(now, start)));
+
+	return now;
+}
+
 /*
  * Steps 1 to 3. Each can be repeated and can run in several tasks: whoever
  * returns has seen all sections end that did not see the flags.
  */
 static void drm_unplug_drain(struct drm_unplug *unplug)
 {
+	ktime_t start = ktime_get();
+
 	/* Once: an edge-triggered epoll reports every wake-up. */
-	if (!xchg(&unplug->gone, true))
+	if (!xchg(&unplug->gone, true)) {
+		unplug->start = start;
+		unplug->sections = drm_unplug_sections_count(unplug);
 		drm_unplug_announce(unplug);
+	}
 
 	drm_unplug_kick(unplug);
+	start = drm_unplug_step(unplug, "wake", start);
 
 	/* A bug of the driver. It is better off with a race than a deadlock. */
 	if (drm_WARN(unplug->dev, drm_unplug_inside(unplug),
@@ -309,6 +331,9 @@ static void drm_unplug_drain(struct drm_unplug *unplug)
 	/* A fast domain does not expedite by itself, however few the readers. */
 	synchronize_srcu_expedited(&unplug->srcu);
 	cancel_delayed_work_sync(&unplug->stall_work);
+
+	unplug->waited = ktime_add(unplug->waited,
+				   ktime_sub(drm_unplug_step(unplug, "wait", start), start));
 }
 
 static void drm_unplug_disconnect(struct drm_device *dev)
@@ -353,9 +378,19 @@ bool drm_unplug_begin(struct drm_device *dev)
 	}
 
 	drm_unplug_drain(unplug);
+	unplug->step = ktime_get();
 	drm_unplug_disconnect(dev);
 
 	return true;
+}
+
+/* How the device has left, for the log. */
+static const char *drm_unplug_cause(struct drm_device *dev)
+{
+	if (dev_is_pci(dev->dev) && pci_dev_is_disconnected(to_pci_dev(dev->dev)))
+		return "lost";
+
+	return dev->unplugged ? "unplugged" : "unregistered";
 }
 
 /**
@@ -365,8 +400,16 @@ bool drm_unplug_begin(struct drm_device *dev)
 void drm_unplug_end(struct drm_device *dev)
 {
 	struct drm_unplug *unplug = drm_unplug_of(dev);
+	unsigned long maps;
 
-	drm_unplug_maps_zap(unplug);
+	unplug->step = drm_unplug_step(unplug, "unregister", unplug->step);
+	maps = drm_unplug_maps_zap(unplug);
+	unplug->step = drm_unplug_step(unplug, "zap", unplug->step);
+
+	drm_info(dev, "%s in %lld ms: %u sections, waited for %lld ms; %lu maps swapped\n",
+		 drm_unplug_cause(dev), ktime_ms_delta(unplug->step, unplug->start),
+		 unplug->sections, ktime_to_ms(unplug->waited), maps);
+
 	complete_all(&unplug->left);
 }
 
@@ -392,6 +435,7 @@ void drm_unplug_arm(struct drm_device *dev)
 	struct drm_unplug *unplug = drm_unplug_of(dev);
 
 	unplug->leaver = NULL;
+	unplug->waited = 0;
 	reinit_completion(&unplug->left);
 	WRITE_ONCE(dev->unplugged, false);
 	WRITE_ONCE(unplug->gone, false);
@@ -416,9 +460,16 @@ void drm_unplug_arm(struct drm_device *dev)
  */
 void drm_dev_unplug(struct drm_device *dev)
 {
+	struct drm_unplug *unplug = drm_unplug_of(dev);
+
 	WRITE_ONCE(dev->unplugged, true);
-	/* The device may have been unregistered before: wait here as well. */
-	drm_unplug_drain(drm_unplug_of(dev));
+	/* Pairs with the cmpxchg() in drm_unplug_begin(). */
+	smp_mb();
+
+	/* Whoever unregisters the device may have waited before it was set. */
+	if (READ_ONCE(unplug->leaver))
+		drm_unplug_drain(unplug);
+
 	drm_dev_unregister(dev);
 }
 EXPORT_SYMBOL(drm_dev_unplug);

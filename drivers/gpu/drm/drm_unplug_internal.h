@@ -10,6 +10,7 @@
 #include <linux/completion.h>
 #include <linux/fs.h>
 #include <linux/hashtable.h>
+#include <linux/ktime.h>
 #include <linux/list.h>
 #include <linux/poll.h>
 #include <linux/spinlock.h>
@@ -59,6 +60,18 @@ struct drm_unplug {
 
 	/** @left: completed when @leaver is done */
 	struct completion left;
+
+	/** @start: when the device went */
+	ktime_t start;
+
+	/** @step: when the current step of the unplug began */
+	ktime_t step;
+
+	/** @waited: how long the unplug has waited for sections */
+	ktime_t waited;
+
+	/** @sections: how many there were when the device went */
+	unsigned int sections;
 
 	/** @stall_work: sees to it that an unplug does not wait for ever */
 	struct delayed_work stall_work;
@@ -146,6 +159,7 @@ void drm_unplug_section_note(struct drm_unplug_gate *gate, const void *what);
 void drm_unplug_section_rename(struct drm_unplug_gate *gate, const void *what);
 void drm_unplug_section_forget(struct drm_unplug_gate *gate);
 bool drm_unplug_inside(struct drm_unplug *unplug);
+unsigned int drm_unplug_sections_count(struct drm_unplug *unplug);
 void drm_unplug_sections_poke(struct drm_unplug *unplug);
 void drm_unplug_sections_stalled(struct drm_unplug *unplug, unsigned long seconds);
 void drm_unplug_sections_debugfs(struct drm_unplug *unplug);
@@ -163,7 +177,7 @@ int drm_unplug_mmap(struct drm_device *dev, struct vm_area_struct *vma);
 int drm_unplug_mmap_gone(struct drm_gem_object *obj, struct vm_area_struct *vma);
 void drm_unplug_maps_init(struct drm_unplug *unplug);
 void drm_unplug_maps_fini(struct drm_unplug *unplug);
-void drm_unplug_maps_zap(struct drm_unplug *unplug);
+unsigned long drm_unplug_maps_zap(struct drm_unplug *unplug);
 
 /* drm_unplug_waits.c: sleepers and events */
 

@@ -512,8 +512,21 @@ void drm_unplug_maps_fini(struct drm_unplug *unplug)
 /**
  * drm_unplug_maps_zap - remove all PTEs of a gone device
  * @unplug: state of the device
+ *
+ * Returns:
+ * How many maps there are.
  */
-void drm_unplug_maps_zap(struct drm_unplug *unplug)
+unsigned long drm_unplug_maps_zap(struct drm_unplug *unplug)
 {
+	struct drm_unplug_scratch *scratch;
+	unsigned long vmas = 0;
+	int bucket;
+
 	unmap_mapping_range(unplug->dev->anon_inode->i_mapping, 0, 0, 1);
+
+	scoped_guard(spinlock, &unplug->maps_lock)
+		hash_for_each(unplug->scratch, bucket, scratch, node)
+			vmas += scratch->vmas;
+
+	return vmas;
 }

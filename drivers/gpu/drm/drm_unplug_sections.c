@@ -209,6 +209,28 @@ bool drm_unplug_inside(struct drm_unplug *unplug)
 	return inside;
 }
 
+static void drm_unplug_visit_count(struct drm_unplug *unplug,
+				   struct task_struct *task,
+				   const struct drm_unplug_slot *slot, void *arg)
+{
+	unsigned int *count = arg;
+
+	(*count)++;
+}
+
+/**
+ * drm_unplug_sections_count - how many sections of core there are
+ * @unplug: state of the device
+ */
+unsigned int drm_unplug_sections_count(struct drm_unplug *unplug)
+{
+	unsigned int count = 0;
+
+	drm_unplug_sections_visit(unplug, drm_unplug_visit_count, &count);
+
+	return count;
+}
+
 /* Keeps the code of drm_unplug_poked() in place until the last one was run. */
 static atomic_t drm_unplug_pokes = ATOMIC_INIT(0);
 static DECLARE_WAIT_QUEUE_HEAD(drm_unplug_pokes_done);
