@@ -118,3 +118,29 @@ in_build_root() {
 		exec chroot "$root" sh -c '\''cd "$1" && shift && exec "$@"'\'' sh "$dir" "$@"
 	' in_build_root "$BUILD_ROOT" "$PWD" "$TOP $CACHE/ccache ${BUILD_ROOT_BINDS:-}" "$@"
 }
+
+# pristine_drm DIR: make DIR the parts of the kernel that DRM modules are built from, without our
+# work and without the drivers that we do not build. By content: an unchanged file keeps its time.
+pristine_drm() {
+	local dir f
+	host_packages rsync
+	mkdir -p "$1/drivers/gpu" "$1/include/uapi"
+	for dir in drivers/gpu/drm drivers/accel include/drm include/uapi/drm; do
+		rsync -rc --delete --exclude={/amd,/i915,/nouveau,/xe} "$LINUX/$dir/" "$1/$dir/"
+	done
+	while read -r f; do
+		case $f in
+		drivers/* | include/*) put_or_remove "$BUILD/.tree/pristine/$f" "$1/$f" ;;
+		esac
+	done <"$BUILD/.tree/touched"
+}
+
+# put_or_remove FROM TO: make TO like FROM, also where FROM does not exist.
+put_or_remove() {
+	if [ ! -e "$1" ]; then
+		rm -f "$2"
+	elif ! cmp -s "$1" "$2"; then
+		mkdir -p "${2%/*}"
+		cp "$1" "$2"
+	fi
+}
