@@ -23,6 +23,7 @@ read_device() {
 find_device() {
 	case $bus in
 	pci) set -- /sys/bus/pci/devices/0000:00:"$slot".0/0000:*/vendor ;;
+	sim) set -- /sys/bus/pci/devices/00"$slot":01:00.0/vendor ;;
 	configfs) set -- /sys/devices/faux/"$id"/uevent ;;
 	*) set -- /sys/devices/faux/"$module"/uevent ;;
 	esac
@@ -79,4 +80,15 @@ make_vkms() {
 		ln -s "$dir/encoders/e" connectors/o/possible_encoders/e &&
 		echo 1 >enabled
 	)
+}
+
+# All simulated cards are made at once, with the first one: the module is loaded only once.
+SIM_RADEON=/sys/kernel/debug/sim-radeon
+make_sim_radeon() {
+	[ -e $SIM_RADEON ] || {
+		mkdir -p /lib/firmware && cp -r $JOB/sim-radeon/firmware/* /lib/firmware/ || return
+		insmod $JOB/sim-radeon/sim-radeon.ko chip="$(
+			sed -n 's/^sim-\([a-z]*\).* sim .*/\1/p' $JOB/devices | paste -sd,)" || return
+	}
+	modprobe "$module" && echo plug >"$SIM_RADEON/card$((slot - 1))/control"
 }
