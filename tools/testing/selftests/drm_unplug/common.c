@@ -171,6 +171,28 @@ int open_render(int flags)
 	return open(dev.render, O_RDWR | O_CLOEXEC | flags);
 }
 
+/* Another device, to share buffers and fences with. */
+int open_vgem(void)
+{
+	char path[64], name[16];
+	int i, fd;
+
+	for (i = 0; i < 64; i++) {
+		struct drm_version v = { .name = name, .name_len = sizeof(name) - 1 };
+
+		snprintf(path, sizeof(path), "/dev/dri/card%d", i);
+		fd = open(path, O_RDWR | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		memset(name, 0, sizeof(name));
+		ioctl_err(fd, DRM_IOCTL_VERSION, &v);
+		if (!strcmp(name, "vgem"))
+			return fd;
+		close(fd);
+	}
+	return -1;
+}
+
 static bool run(const char *tool, const char *arg)
 {
 	int status = 0;

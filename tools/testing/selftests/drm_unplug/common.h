@@ -43,6 +43,7 @@ bool driver_is(const char *name);
 
 int open_card(int flags);
 int open_render(int flags);
+int open_vgem(void);
 
 /* Runs drm-pull or drm-plug; false unless it succeeded. */
 bool pull(void);

@@ -209,27 +209,6 @@ static void prepare_maps(void)
 		private_map = NULL;
 }
 
-static int open_vgem(void)
-{
-	char path[64], name[16];
-	int i, vgem;
-
-	for (i = 0; i < 64; i++) {
-		struct drm_version v = { .name = name, .name_len = sizeof(name) - 1 };
-
-		snprintf(path, sizeof(path), "/dev/dri/card%d", i);
-		vgem = open(path, O_RDWR | O_CLOEXEC);
-		if (vgem < 0)
-			continue;
-		memset(name, 0, sizeof(name));
-		ioctl_err(vgem, DRM_IOCTL_VERSION, &v);
-		if (!strcmp(name, "vgem"))
-			return vgem;
-		close(vgem);
-	}
-	return -1;
-}
-
 /*
  * Through an importer: the importer gives out the buffer again, and that file
  * is mapped.  (vgem refuses offsets for what it imported.)

@@ -116,28 +116,6 @@ static long do_available(struct sleeper *s)
 					    DRM_SYNCOBJ_WAIT_FLAGS_WAIT_AVAILABLE);
 }
 
-/* Opens the vgem device, if the guest has one. */
-static int open_vgem(void)
-{
-	char path[64], name[16];
-	int i, vgem;
-
-	for (i = 0; i < 64; i++) {
-		struct drm_version v = { .name = name, .name_len = sizeof(name) - 1 };
-
-		snprintf(path, sizeof(path), "/dev/dri/renderD%d", 128 + i);
-		vgem = open(path, O_RDWR | O_CLOEXEC);
-		if (vgem < 0)
-			continue;
-		memset(name, 0, sizeof(name));
-		ioctl_err(vgem, DRM_IOCTL_VERSION, &v);
-		if (!strcmp(name, "vgem"))
-			return vgem;
-		close(vgem);
-	}
-	return -1;
-}
-
 /*
  * A fence that stays unsignalled for some seconds: vgem attaches one to a
  * buffer, and the buffer's dma-buf gives it out.
