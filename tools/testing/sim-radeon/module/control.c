@@ -53,7 +53,7 @@ static int plug(struct sim_card *card)
 	WRITE_ONCE(card->present, true);
 	mutex_unlock(&card->lock);
 
-	sim_slot_set(card, true);
+	sim_slot_changed(card);
 	/* The kernel knows it first and then binds a driver, in one go under the lock. */
 	error = wait_event_killable(card->pdev_wait, known(card) || !READ_ONCE(card->present));
 	if (error)
@@ -74,15 +74,24 @@ static void vanish(struct sim_card *card, const char *how)
 	mutex_unlock(&card->lock);
 }
 
+/* The kernel may have found the next card before we look, so wait for the end of this one. */
+static bool has(struct sim_card *card, struct pci_dev *pdev)
+{
+	return pdev && READ_ONCE(card->pdev) == pdev;
+}
+
 static int surprise(struct sim_card *card)
 {
+	struct pci_dev *pdev;
 	int error;
 
 	if (!xchg(&card->present, false))
 		return -ENODEV;
+	pdev = sim_get_pdev(card);
 	vanish(card, "surprise");
-	sim_slot_set(card, false);
-	error = wait_event_killable(card->pdev_wait, !known(card));
+	sim_slot_changed(card);
+	error = wait_event_killable(card->pdev_wait, !has(card, pdev));
+	pci_dev_put(pdev);
 	if (error)
 		return error;
 	sync_rescan();
@@ -101,7 +110,7 @@ static int remove(struct sim_card *card)
 	card->removal_ms = ktime_ms_delta(ktime_get(), start);
 	if (xchg(&card->present, false)) {
 		vanish(card, "remove");
-		sim_slot_set(card, false);
+		sim_slot_changed(card);
 	}
 	return 0;
 }

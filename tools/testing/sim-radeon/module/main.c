@@ -146,7 +146,10 @@ static int pci_event(struct notifier_block *block, unsigned long event, void *da
 			card->removal_ms = ktime_ms_delta(ktime_get(), card->pulled_at);
 	}
 	spin_lock_irq(&card->pdev_lock);
-	card->pdev = event == BUS_NOTIFY_ADD_DEVICE ? pdev : NULL;
+	if (event == BUS_NOTIFY_ADD_DEVICE)
+		card->pdev = pdev;
+	else if (card->pdev == pdev)
+		card->pdev = NULL;
 	spin_unlock_irq(&card->pdev_lock);
 	wake_up_all(&card->pdev_wait);
 	return NOTIFY_OK;

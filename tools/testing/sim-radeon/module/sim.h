@@ -147,6 +147,7 @@ struct sim_card {
 	struct sim_irq port_irq;
 	struct sim_irq gpu_irq;
 	struct timer_list irq_timer;
+	struct timer_list port_timer;
 	bool irq_again;
 
 	/* The function in the slot, as the kernel knows it; the references are in main.c. */
@@ -208,7 +209,7 @@ bool sim_bus_master(struct sim_card *card);
 #define SIM_GPU_MSI		0x80
 int sim_slot_init(struct sim_card *card);
 void sim_slot_fini(struct sim_card *card);
-void sim_slot_set(struct sim_card *card, bool occupied);
+void sim_slot_changed(struct sim_card *card);
 void sim_raise(struct sim_card *card);
 
 /* bios.c, regs.c */

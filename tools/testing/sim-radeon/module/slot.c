@@ -13,9 +13,32 @@
 
 #include "sim.h"
 
+/* Does the port still have something to say, and is it to be heard? */
+static bool port_pending(struct sim_card *card)
+{
+	u16 status = sim_config_get(&card->port, SIM_PORT_EXP + PCI_EXP_SLTSTA, 2);
+	u16 control = sim_config_get(&card->port, SIM_PORT_EXP + PCI_EXP_SLTCTL, 2);
+
+	return status & (PCI_EXP_SLTSTA_PDC | PCI_EXP_SLTSTA_DLLSC) &&
+	       control & PCI_EXP_SLTCTL_HPIE;
+}
+
+/* The line is a level: an interrupt that came while the handler ran elsewhere comes again. */
 static void port_interrupt(struct irq_work *work)
 {
-	generic_handle_irq(container_of(work, struct sim_irq, work)->virq);
+	struct sim_card *card = container_of(work, struct sim_card, port_irq.work);
+
+	generic_handle_irq(card->port_irq.virq);
+	if (port_pending(card))
+		mod_timer(&card->port_timer, jiffies + 1);
+}
+
+static void port_again(struct timer_list *timer)
+{
+	struct sim_card *card = container_of(timer, struct sim_card, port_timer);
+
+	if (port_pending(card))
+		irq_work_queue(&card->port_irq.work);
 }
 
 static void gpu_interrupt(struct irq_work *work)
@@ -59,19 +82,22 @@ void sim_raise(struct sim_card *card)
 		irq_work_queue(&card->gpu_irq.work);
 }
 
-/* A card went into the slot, or out of it: tell the port, as presence detect would. */
-void sim_slot_set(struct sim_card *card, bool occupied)
+/*
+ * A card went into the slot, or out of it: tell the port, as presence detect would. Of two at
+ * once the last one sees how it is.
+ */
+void sim_slot_changed(struct sim_card *card)
 {
 	int slot_status = SIM_PORT_EXP + PCI_EXP_SLTSTA;
 	int link_status = SIM_PORT_EXP + PCI_EXP_LNKSTA;
-	u16 slot, link, control;
+	u16 slot, link;
 	unsigned long flags;
 
 	raw_spin_lock_irqsave(&card->config_lock, flags);
 	slot = sim_config_get(&card->port, slot_status, 2);
 	link = sim_config_get(&card->port, link_status, 2);
 	slot |= PCI_EXP_SLTSTA_PDC | PCI_EXP_SLTSTA_DLLSC;
-	if (occupied) {
+	if (READ_ONCE(card->present)) {
 		slot |= PCI_EXP_SLTSTA_PDS;
 		link |= PCI_EXP_LNKSTA_DLLLA;
 	} else {
@@ -80,10 +106,9 @@ void sim_slot_set(struct sim_card *card, bool occupied)
 	}
 	sim_config_set(&card->port, slot_status, 2, slot);
 	sim_config_set(&card->port, link_status, 2, link);
-	control = sim_config_get(&card->port, SIM_PORT_EXP + PCI_EXP_SLTCTL, 2);
 	raw_spin_unlock_irqrestore(&card->config_lock, flags);
 
-	if (control & PCI_EXP_SLTCTL_HPIE)
+	if (port_pending(card))
 		irq_work_queue(&card->port_irq.work);
 }
 
@@ -114,6 +139,7 @@ int sim_slot_init(struct sim_card *card)
 
 	sim_config_init_port(card);
 	timer_setup(&card->irq_timer, late_interrupt, 0);
+	timer_setup(&card->port_timer, port_again, 0);
 	error = irq_init(&card->port_irq, port_interrupt);
 	if (error)
 		return error;
@@ -158,6 +184,7 @@ void sim_slot_fini(struct sim_card *card)
 		card->bridge = NULL;
 	}
 	timer_shutdown_sync(&card->irq_timer);
+	timer_shutdown_sync(&card->port_timer);
 	irq_fini(&card->gpu_irq);
 	irq_fini(&card->port_irq);
 }
