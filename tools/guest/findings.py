@@ -30,7 +30,7 @@ BEGIN = re.compile(r"""
     | watchdog:\ .*(?:hard|soft)\ LOCKUP
     | unregister_netdevice:\ waiting
     | scheduling\ while\ atomic
-    | \*ERROR\*\ .*leaked | memory\ leak
+    | kmemleak:\ \d+\ new
     """, re.VERBOSE)
 
 # Findings of the same report, not new ones.
@@ -59,8 +59,9 @@ def findings(log):
         if not BEGIN.match(lines[i]) or lines[i] in HARMLESS:
             i += 1
             continue
-        # "cut here" and lockdep's ruler stand before the title.
-        first = i - 1 if i and ("cut here" in lines[i - 1] or lines[i - 1].startswith("=====")) else i
+        # "cut here", what a WARN has to say, and lockdep's ruler stand before the title.
+        before = range(max(i - 4, 0), i)
+        first = next((k for k in before if "cut here" in lines[k] or lines[k].startswith("=====")), i)
         last = report_end(lines, i)
         found.append(Finding(lines[i], stamped[first:last + 1], i - first))
         i = last + 1
