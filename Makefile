@@ -45,6 +45,9 @@ selftests:	## the tests with libdrm on real drivers in the guest, stock beside o
 igt:	## IGT core_hotunplug on every device in the guest
 	@tools/testing/selftests/drm_unplug/igt
 
+model:	## check a model of the unplug protocol with spin, and that it can fail
+	@tools/model/check
+
 bench:	## what it costs: the guard, an unplug with many maps
 	@tools/bench/bench
 
