@@ -15,9 +15,6 @@
 
 #include <drm/drm.h>
 
-int __drm_open_driver(int chipset);
-int __drm_open_driver_render(int chipset);
-
 static int open_first(const char *format, int base)
 {
 	char path[64];

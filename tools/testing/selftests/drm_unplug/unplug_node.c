@@ -192,7 +192,8 @@ static void run_scene(void)
 	 * Twice, because the first device could leave a lower one free.
 	 */
 	close(fd);
-	r.pulled_again = r.replugged_again = true;
+	r.pulled_again = true;
+	r.replugged_again = true;
 	r.numbers[0] = dev.rdev;
 	for (i = 1; i < 3; i++) {
 		r.pulled_again &= pull();
