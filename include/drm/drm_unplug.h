@@ -4,14 +4,49 @@
 
 #include <linux/cleanup.h>
 #include <linux/types.h>
+#include <linux/wait.h>
 
 #include <drm/drm_drv.h>
 
+struct device;
 struct dma_fence;
 struct drm_device;
 
 bool drm_dev_is_gone(const struct drm_device *dev);
 int drm_dev_fence_wait(struct drm_device *dev, struct dma_fence *fence, bool intr);
+bool drm_dev_fence_end(struct dma_fence *fence, int error);
+
+void drm_dev_wait_begin(struct drm_device *dev, struct wait_queue_entry *wait);
+void drm_dev_wait_end(struct drm_device *dev, struct wait_queue_entry *wait);
+
+/**
+ * drm_dev_wait_event - wait for a condition, or for the device to go
+ * @dev: DRM device
+ * @wq_head: wait queue that is woken when @condition has become true
+ * @condition: see wait_event()
+ *
+ * For an answer of the hardware that a device which has gone does not give.
+ *
+ * Returns:
+ * 0 if the condition is true, or -ENODEV if it is not and the device is gone.
+ */
+#define drm_dev_wait_event(dev, wq_head, condition)			\
+({									\
+	struct drm_device *__wait_dev = (dev);				\
+	struct wait_queue_entry __wait_unplug;				\
+	int __wait_ret;							\
+									\
+	drm_dev_wait_begin(__wait_dev, &__wait_unplug);			\
+	wait_event(wq_head,						\
+		   !(__wait_ret = (condition) ? 0 : -ENODEV) ||		\
+		   drm_dev_is_gone(__wait_dev));			\
+	drm_dev_wait_end(__wait_dev, &__wait_unplug);			\
+	__wait_ret;							\
+})
+
+struct drm_device *drm_dev_of_parent(const struct device *parent);
+bool drm_dev_has_left(const struct drm_device *dev);
+struct drm_device *drm_dev_get_unless_left(struct drm_device *dev);
 
 /**
  * struct drm_dev_section - a device critical section with automatic exit

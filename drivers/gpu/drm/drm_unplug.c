@@ -525,6 +525,7 @@ int drm_unplug_init(struct drm_device *dev)
 		goto err_srcu;
 
 	dev->anon_inode->i_private = unplug;
+	drm_unplug_fences_init(unplug);
 
 	return 0;
 
@@ -550,6 +551,7 @@ void drm_unplug_fini(struct drm_device *dev)
 		return;
 
 	unplug = drm_unplug_of(dev);
+	drm_unplug_fences_fini(unplug);
 	dev->anon_inode->i_private = NULL;
 	drm_unplug_waits_fini(unplug);
 	drm_unplug_maps_fini(unplug);

@@ -2,11 +2,52 @@
 
 #include <linux/dma-fence.h>
 #include <linux/export.h>
+#include <linux/list.h>
 #include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
 
+#include <drm/drm_device.h>
 #include <drm/drm_unplug.h>
 
 #include "drm_unplug_internal.h"
+
+/**
+ * DOC: fences
+ *
+ * Every fence of a device that goes signals, with the error ENODEV: those who
+ * wait for one may belong to another device, which is still there. It signals
+ * when the device cannot write any more to the memory that the fence protects.
+ * Core does not know when that is, the driver does. So a fence is ended:
+ *
+ * - when the driver tears down its scheduler (drm_sched_fini(), see there for
+ *   what is left to the hardware), or says that the hardware is stopped before
+ *   it does (drm_sched_unplug());
+ * - by the driver, if it has fences of its own, with drm_dev_fence_end();
+ * - if it belongs to a CRTC or a writeback connector, when that is cleaned up
+ *   or the driver is unbound, whichever comes first.
+ *
+ * An event that is delivered after the device has gone ends its fence with the
+ * same error.
+ */
+
+/**
+ * struct drm_unplug_fence - a fence that core has made for a device
+ * @base: the fence; first, since it is freed like any other
+ * @node: entry in &drm_unplug.fences, which has a reference
+ * @owner: what the fence belongs to, valid until it has signalled
+ *
+ * It stands on its own: neither lock nor name are in memory of the device.
+ */
+struct drm_unplug_fence {
+	struct dma_fence base;
+	struct list_head node;
+	void *owner;
+};
+
+/* Protects &drm_unplug.devices and &drm_unplug.fences of all devices. */
+static DEFINE_SPINLOCK(drm_unplug_fences_lock);
+static LIST_HEAD(drm_unplug_devices);
 
 struct drm_unplug_fence_waiter {
 	struct dma_fence_cb cb;
@@ -72,3 +113,260 @@ int drm_dev_fence_wait(struct drm_device *dev, struct dma_fence *fence, bool int
 	return ret;
 }
 EXPORT_SYMBOL(drm_dev_fence_wait);
+
+/**
+ * drm_dev_fence_end - end a fence of a device that has gone
+ * @fence: the fence
+ * @error: what went wrong, such as -ENODEV
+ *
+ * The device must not be able to write to the memory that @fence protects.
+ *
+ * Context: Any context.
+ *
+ * Returns:
+ * True if the fence had not signalled before.
+ */
+bool drm_dev_fence_end(struct dma_fence *fence, int error)
+{
+	unsigned long flags;
+	bool ended;
+
+	dma_fence_lock_irqsave(fence, flags);
+	ended = !dma_fence_test_signaled_flag(fence);
+	if (ended) {
+		dma_fence_set_error(fence, error);
+		dma_fence_signal_locked(fence);
+	}
+	dma_fence_unlock_irqrestore(fence, flags);
+
+	return ended;
+}
+EXPORT_SYMBOL(drm_dev_fence_end);
+
+/**
+ * drm_dev_wait_begin - let an unplug wake the current task
+ * @dev: DRM device
+ * @wait: on the stack of the caller, until drm_dev_wait_end()
+ *
+ * For loops that check drm_dev_is_gone() each time before they sleep. See
+ * drm_dev_wait_event() for the usual case.
+ *
+ * Context: Process context.
+ */
+void drm_dev_wait_begin(struct drm_device *dev, struct wait_queue_entry *wait)
+{
+	drm_unplug_wait_begin(dev, wait);
+}
+EXPORT_SYMBOL(drm_dev_wait_begin);
+
+/**
+ * drm_dev_wait_end - undo drm_dev_wait_begin()
+ * @dev: DRM device
+ * @wait: as given to drm_dev_wait_begin()
+ */
+void drm_dev_wait_end(struct drm_device *dev, struct wait_queue_entry *wait)
+{
+	drm_unplug_wait_end(dev, wait);
+}
+EXPORT_SYMBOL(drm_dev_wait_end);
+
+/**
+ * drm_dev_of_parent - which DRM device does a driver have for its device
+ * @parent: the device on the bus
+ *
+ * For helpers that know only the device on the bus. No reference is taken, the
+ * result is good for drm_dev_has_left() and for drm_dev_get_unless_left().
+ *
+ * Context: Any context.
+ *
+ * Returns:
+ * The latest DRM device of @parent that is not gone, or NULL.
+ */
+struct drm_device *drm_dev_of_parent(const struct device *parent)
+{
+	struct drm_unplug *unplug;
+
+	if (!parent)
+		return NULL;
+
+	guard(spinlock_irqsave)(&drm_unplug_fences_lock);
+
+	list_for_each_entry(unplug, &drm_unplug_devices, devices)
+		if (unplug->dev->dev == parent && !READ_ONCE(unplug->gone))
+			return unplug->dev;
+
+	return NULL;
+}
+EXPORT_SYMBOL(drm_dev_of_parent);
+
+static struct drm_unplug *drm_unplug_find(const struct drm_device *dev)
+{
+	struct drm_unplug *unplug;
+
+	lockdep_assert_held(&drm_unplug_fences_lock);
+
+	list_for_each_entry(unplug, &drm_unplug_devices, devices)
+		if (unplug->dev == dev)
+			return unplug;
+
+	return NULL;
+}
+
+/**
+ * drm_dev_has_left - is a device gone, or does it not even exist any more
+ * @dev: from drm_dev_of_parent(), need not be valid; or NULL
+ *
+ * Context: Any context.
+ *
+ * Returns:
+ * False for NULL: what is not known cannot go.
+ */
+bool drm_dev_has_left(const struct drm_device *dev)
+{
+	struct drm_unplug *unplug;
+
+	if (!dev)
+		return false;
+
+	guard(spinlock_irqsave)(&drm_unplug_fences_lock);
+
+	unplug = drm_unplug_find(dev);
+	return !unplug || READ_ONCE(unplug->gone);
+}
+EXPORT_SYMBOL(drm_dev_has_left);
+
+/**
+ * drm_dev_get_unless_left - get a reference to a device, if it still exists
+ * @dev: from drm_dev_of_parent(), need not be valid; or NULL
+ *
+ * Context: Any context.
+ *
+ * Returns:
+ * @dev, to be given to drm_dev_put(), or NULL.
+ */
+struct drm_device *drm_dev_get_unless_left(struct drm_device *dev)
+{
+	struct drm_unplug *unplug;
+
+	if (!dev)
+		return NULL;
+
+	guard(spinlock_irqsave)(&drm_unplug_fences_lock);
+
+	unplug = drm_unplug_find(dev);
+	if (!unplug || !kref_get_unless_zero(&unplug->dev->ref))
+		return NULL;
+
+	return unplug->dev;
+}
+EXPORT_SYMBOL(drm_dev_get_unless_left);
+
+static void drm_unplug_fence_forget(struct drm_unplug_fence *fence)
+{
+	list_del(&fence->node);
+	dma_fence_put(&fence->base);
+}
+
+/**
+ * drm_unplug_fence_create - make a fence for a part of a device
+ * @dev: DRM device
+ * @ops: its functions, which must not include a release or wait function, so
+ *	that the fence is independent of them once it has signalled
+ * @owner: the part, which calls drm_unplug_fences_end() before it is freed
+ * @context: see dma_fence_init()
+ * @seqno: see dma_fence_init()
+ *
+ * Returns:
+ * A fence or NULL, if there is no memory.
+ */
+struct dma_fence *drm_unplug_fence_create(struct drm_device *dev,
+					  const struct dma_fence_ops *ops,
+					  void *owner, u64 context, u64 seqno)
+{
+	struct drm_unplug *unplug = drm_unplug_of(dev);
+	struct drm_unplug_fence *fence, *other, *next;
+
+	fence = kzalloc_obj(*fence);
+	if (!fence)
+		return NULL;
+
+	fence->owner = owner;
+	dma_fence_init(&fence->base, ops, NULL, context, seqno);
+	dma_fence_get(&fence->base);
+
+	guard(spinlock_irqsave)(&drm_unplug_fences_lock);
+
+	/* Those that have signalled, or that nobody else knows any more. */
+	list_for_each_entry_safe(other, next, &unplug->fences, node)
+		if (dma_fence_test_signaled_flag(&other->base) ||
+		    kref_read(&other->base.refcount) == 1)
+			drm_unplug_fence_forget(other);
+
+	list_add_tail(&fence->node, &unplug->fences);
+
+	return &fence->base;
+}
+
+/**
+ * drm_unplug_fence_owner - what does a fence belong to
+ * @fence: from drm_unplug_fence_create(), must not have signalled
+ */
+void *drm_unplug_fence_owner(struct dma_fence *fence)
+{
+	return container_of(fence, struct drm_unplug_fence, base)->owner;
+}
+
+/**
+ * drm_unplug_fences_end - end fences that core has made for a device
+ * @dev: DRM device
+ * @owner: for which part of it, NULL for all
+ *
+ * Context: Process context.
+ */
+void drm_unplug_fences_end(struct drm_device *dev, void *owner)
+{
+	struct drm_unplug *unplug = drm_unplug_of(dev);
+	struct drm_unplug_fence *fence, *next;
+	LIST_HEAD(fences);
+
+	scoped_guard(spinlock_irqsave, &drm_unplug_fences_lock)
+		list_for_each_entry_safe(fence, next, &unplug->fences, node)
+			if (!owner || fence->owner == owner)
+				list_move_tail(&fence->node, &fences);
+
+	list_for_each_entry_safe(fence, next, &fences, node) {
+		drm_dev_fence_end(&fence->base, -ENODEV);
+		drm_unplug_fence_forget(fence);
+	}
+}
+
+/**
+ * drm_unplug_event_fence - the fence of an event that is delivered
+ * @dev: DRM device
+ * @fence: fence of the event, about to signal: with an error, if @dev is gone
+ *
+ * Context: Any context.
+ */
+void drm_unplug_event_fence(struct drm_device *dev, struct dma_fence *fence)
+{
+	if (unlikely(drm_dev_is_gone(dev)))
+		drm_dev_fence_end(fence, -ENODEV);
+}
+
+void drm_unplug_fences_init(struct drm_unplug *unplug)
+{
+	INIT_LIST_HEAD(&unplug->fences);
+
+	guard(spinlock_irqsave)(&drm_unplug_fences_lock);
+
+	list_add(&unplug->devices, &drm_unplug_devices);
+}
+
+void drm_unplug_fences_fini(struct drm_unplug *unplug)
+{
+	drm_unplug_fences_end(unplug->dev, NULL);
+
+	guard(spinlock_irqsave)(&drm_unplug_fences_lock);
+
+	list_del(&unplug->devices);
+}

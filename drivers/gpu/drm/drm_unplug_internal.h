@@ -23,6 +23,8 @@
 #include <drm/drm_ioctl.h>
 #include <drm/drm_unplug.h>
 
+struct dma_fence;
+struct dma_fence_ops;
 struct drm_file;
 struct drm_gem_object;
 struct drm_unplug_slot;
@@ -105,6 +107,12 @@ struct drm_unplug {
 
 	/** @scratch: who has maps of the device, and its scratch page */
 	DECLARE_HASHTABLE(scratch, 6);
+
+	/** @devices: entry in the list of all devices */
+	struct list_head devices;
+
+	/** @fences: &drm_unplug_fence.node, made by core for the device */
+	struct list_head fences;
 };
 
 static inline struct drm_unplug *drm_unplug_of(const struct drm_device *dev)
@@ -205,5 +213,16 @@ bool drm_unplug_eventfd_del(struct drm_unplug_eventfd *efd);
 
 bool drm_unplug_events_over(struct drm_file *file);
 __poll_t drm_unplug_poll(struct drm_file *file);
+
+/* drm_unplug_fences.c: fences */
+
+struct dma_fence *drm_unplug_fence_create(struct drm_device *dev,
+					  const struct dma_fence_ops *ops,
+					  void *owner, u64 context, u64 seqno);
+void *drm_unplug_fence_owner(struct dma_fence *fence);
+void drm_unplug_fences_end(struct drm_device *dev, void *owner);
+void drm_unplug_event_fence(struct drm_device *dev, struct dma_fence *fence);
+void drm_unplug_fences_init(struct drm_unplug *unplug);
+void drm_unplug_fences_fini(struct drm_unplug *unplug);
 
 #endif
