@@ -4,60 +4,67 @@
  * is, and with each of the mutations that tools/model/expectations lists, which have to
  * fail.
  *
- * What stands for what. C functions without a file are in drivers/gpu/drm/drm_unplug.c.
- * "driver" is what a driver has to do, or a library for it such as the scheduler.
+ * What stands for what. C functions without a file are in drivers/gpu/drm/drm_unplug.c;
+ * waits.c, sections.c, fences.c are short for drm_unplug_waits.c and so on beside it, and
+ * sched.c for scheduler/sched_unplug.c.
  *
  *   enter(), leave()	drm_unplug_gate_enter(), drm_unplug_gate_exit(): the section
  *			around a handler (drm_unplug_ioctl_enter()), fault, open, mmap
  *   lock(), unlock()	srcu_read_lock_fast(), srcu_read_unlock_fast() on drm_unplug.srcu
- *   wait()		synchronize_srcu_expedited() in drm_unplug_drain(): returns when
- *			the sections that ran at its start have ended, no matter how many
- *			began since
+ *   note()		drm_unplug_section_note() (sections.c)
  *   worker()		drm_dev_enter(), drm_dev_exit() in a worker or interrupt
- *   sleep_core()	drm_unplug_wait_begin(), test drm_dev_is_gone(), sleep,
- *			drm_unplug_wait_end() (drm_unplug_waits.c). Uninterruptible here,
- *			so that no other step can make up for a lost wake-up
+ *   sleep_abortable()	drm_unplug_wait_begin(), test the condition and drm_dev_is_gone(),
+ *			sleep, drm_unplug_wait_end() (waits.c), and what is made of them:
+ *			drm_dev_fence_wait(), drm_dev_wait_event() (fences.c).
+ *			Uninterruptible here, so that no later step makes up for a wake-up
+ *			that is lost
  *   sleep_unaudited()	an interruptible sleep of a driver that knows nothing of unplugs
- *   park(), unpark()	the section is left around a sleep that user space controls, such
- *			as a copy from a FUSE or userfaultfd page
- *   submit()		a job gets its fence (driver: publish it, then test for gone) and
- *			goes to the hardware unless that was stopped
- *   commit()		a flip promises an event, under drm_device.event_lock
- *   read_events()	drm_read(): drm_unplug_events_over() (drm_unplug_waits.c)
- *   eventfd()		drm_unplug_eventfd_add() (drm_unplug_waits.c), then poll()
+ *   wait_fence()	dma_fence_wait() in a driver: interruptible or not, see stop_first
+ *   user_memory()	a fault on memory of a client (userfaultfd, FUSE) in a handler
+ *   park(), unpark()	the same with the section left meanwhile. No C code yet: issue 4
+ *   submit()		drm_sched_push_begin(), drm_sched_push_end() (sched.c)
+ *   commit()		a flip that promises an event, with or without a wait for it
+ *   read_events()	drm_read(): drm_unplug_events_over() (waits.c)
+ *   eventfd()		drm_unplug_eventfd_add() (waits.c), then poll()
  *   fault()		a page fault puts a page of the device into a map
- *   unplugger()	drm_dev_unplug() or drm_dev_unregister(), then the rest of the
- *			remove callback
- *   ORDER		drm_unplug_drain(), in these steps:
- *   mark()		drm_unplug.gone is set
- *   quiesce()		driver: no new job starts, the hardware no longer writes to memory
- *   signal()		driver: all fences end with ENODEV
- *   events()		pending vblank and flip events are sent, flips count as done
- *   kick()		drm_unplug_kick() (drm_unplug_waits.c): sleepers, eventfds, readers,
- *			and tasks inside of a handler (task_work_add(TWA_SIGNAL))
- *   zap()		drm_unplug_maps_zap() in drm_unplug_end()
+ *   unplug(),		drm_dev_unplug(),
+ *   unregister()	drm_dev_unregister() with drm_unplug_begin(), drm_unplug_end()
+ *   DRAIN		drm_unplug_drain(), with the steps
+ *     mark()		drm_unplug.gone is set
+ *     announce()	drm_unplug_announce() (waits.c): eventfds, readers
+ *     kick()		drm_unplug_kick() (waits.c): sleepers
+ *     wait()		synchronize_srcu_expedited(): returns when the sections that ran at
+ *			its start have ended, no matter how many began since
+ *   rounds()		drm_unplug_stall(): drm_unplug_sections_poke(), and the kill in
+ *			drm_unplug_sections_stalled() (sections.c)
+ *   zap()		drm_unplug_maps_zap()
+ *   stop()		driver: the hardware no longer writes to memory
+ *   end_fences()	drm_sched_unplug() or drm_sched_fini(): drm_sched_end() (sched.c)
+ *   end_events()	driver: drm_atomic_helper_shutdown() or the like sends what is
+ *			pending
+ *   remove()		the remove callback; bystander() is any other task that unplugs or
+ *			unregisters the device at the same time
  *
- * Worst cases that are built in: the hardware may stop to answer at any moment, a wait
- * for a fence or a flip cannot be interrupted, user memory may never arrive, a client
- * of another device sits in its section for ever, clients go on until they have seen
- * ENODEV, and two tasks unplug at once. An unplug that waits repeats some steps every ten
- * seconds; nothing but drivers with unchecked fences needs that, so it is left out except
- * with REPEAT.
+ * Worst cases that are built in: the hardware may stop to answer at any moment, user
+ * memory may never arrive, a client of another device sits in its section for ever,
+ * clients go on until they have seen ENODEV, handlers touch the device to their end.
  *
- * What is checked: no deadlock (invalid end states; only user memory may never end), no
- * livelock (all_end), and the assertions: touch() for handlers that outlive the device,
- * unplugger() for what its caller may rely on.
+ * What is checked: no deadlock (invalid end states; only a parked client may sleep for
+ * ever), no livelock (all_end), and the assertions, most of all in touch() for handlers
+ * that outlive the device and in returned() for what callers rely on.
  *
  * Not modelled: memory ordering. Each step is seen by all at once. In the kernel that
  * takes the grace period of SRCU (between gone and the test under a section), the lock
- * of the wait queue (between gone and the test of a sleeper) and the locks of the lists.
+ * of the wait queue (between gone and the test of a sleeper), smp_mb() in
+ * drm_dev_unplug() and the locks of the lists. Nor time: a round follows when it would
+ * change something, and patience ends only for those that user_memory() keeps.
  */
 
 #ifndef CLIENTS
 #define CLIENTS 2
 #endif
-#ifndef UNPLUGGERS
-#define UNPLUGGERS 1
+#ifndef BYSTANDERS
+#define BYSTANDERS 0
 #endif
 #ifndef WORKERS
 #define WORKERS 0
@@ -65,46 +72,34 @@
 
 /* --- mutations of the order ------------------------------------------------------------ */
 
-#if defined(WAIT_BEFORE_SIGNAL)		/* the order of 2021 */
-#define ORDER mark(); quiesce(); wait(); signal(); events(); kick()
-#elif defined(WAIT_BEFORE_EVENTS)
-#define ORDER mark(); quiesce(); signal(); wait(); events(); kick()
-#elif defined(WAIT_BEFORE_KICK)
-#define ORDER mark(); quiesce(); signal(); events(); wait(); kick()
+#if defined(WAIT_BEFORE_KICK)
+#define DRAIN mark(); announce(); wait(); kick()
 #elif defined(WAIT_BEFORE_MARK)
-#define ORDER wait(); mark(); quiesce(); signal(); events(); kick()
+#define DRAIN wait(); mark(); announce(); kick()
 #elif defined(KICK_BEFORE_MARK)
-#define ORDER kick(); mark(); quiesce(); signal(); events(); wait()
-#elif defined(SIGNAL_BEFORE_MARK)
-#define ORDER quiesce(); signal(); mark(); events(); kick(); wait()
-#elif defined(SIGNAL_BEFORE_QUIESCE)
-#define ORDER mark(); signal(); quiesce(); events(); kick(); wait()
-#elif defined(EVENTS_BEFORE_MARK)
-#define ORDER quiesce(); events(); mark(); signal(); kick(); wait()
+#define DRAIN kick(); mark(); announce(); wait()
+#elif defined(ANNOUNCE_BEFORE_MARK)
+#define DRAIN first = !gone; announce(); mark(); kick(); wait()
 #elif defined(NO_MARK)
-#define ORDER quiesce(); signal(); events(); kick(); wait()
-#elif defined(NO_QUIESCE)
-#define ORDER mark(); signal(); events(); kick(); wait()
-#elif defined(NO_SIGNAL)
-#define ORDER mark(); quiesce(); events(); kick(); wait()
-#elif defined(NO_EVENTS)
-#define ORDER mark(); quiesce(); signal(); kick(); wait()
+#define DRAIN first = true; announce(); kick(); wait()
+#elif defined(NO_ANNOUNCE)
+#define DRAIN mark(); kick(); wait()
 #elif defined(NO_KICK)
-#define ORDER mark(); quiesce(); signal(); events(); wait()
+#define DRAIN mark(); announce(); wait()
 #elif defined(NO_WAIT)
-#define ORDER mark(); quiesce(); signal(); events(); kick()
+#define DRAIN mark(); announce(); kick()
 #elif defined(TEARDOWN_BEFORE_WAIT)
-#define ORDER mark(); quiesce(); signal(); events(); kick(); hw = false; wait()
+#define DRAIN mark(); announce(); kick(); hw = false; wait()
 #elif defined(UNREGISTER_BEFORE_WAIT)
-#define ORDER mark(); quiesce(); signal(); events(); kick(); registered = false; wait()
+#define DRAIN mark(); announce(); kick(); registered = false; wait()
 #elif defined(ZAP_BEFORE_WAIT)
-#define ORDER mark(); quiesce(); signal(); events(); kick(); zap(); wait()
-#elif defined(QUIESCE_FIRST)		/* no mutations, these two: nothing depends on it */
-#define ORDER quiesce(); mark(); signal(); events(); kick(); wait()
-#elif defined(KICK_EVENTS_SIGNAL)
-#define ORDER mark(); quiesce(); kick(); events(); signal(); wait()
+#define DRAIN mark(); announce(); kick(); zap(); wait()
+#elif defined(KICK_BEFORE_ANNOUNCE)	/* no mutations, these two: they may change places */
+#define DRAIN mark(); kick(); announce(); wait()
+#elif defined(ANNOUNCE_AFTER_WAIT)
+#define DRAIN mark(); kick(); wait(); announce()
 #else
-#define ORDER mark(); quiesce(); signal(); events(); kick(); wait()
+#define DRAIN mark(); announce(); kick(); wait()
 #endif
 
 /* --- state ----------------------------------------------------------------------------- */
@@ -115,15 +110,22 @@
 /* the device */
 bool gone;		/* drm_unplug.gone */
 bool unplugged;		/* drm_device.unplugged */
-bool running = true;	/* the hardware works on jobs and writes to memory */
 bool registered = true;	/* nodes, sysfs, clients, all that drm_dev_unregister() removes */
 bool mapped;		/* a page table points at the device */
+bool running = true;	/* the hardware works, and writes to memory */
 bool hw = true;		/* registers and driver structures that handlers use exist */
+
+/*
+ * The driver stops the hardware and ends its fences before it unplugs. Then its handlers
+ * may wait for them uninterruptibly. Otherwise they must not.
+ */
+bool stop_first;
 
 /* sections */
 byte readers;		/* who holds the read side */
-byte awaited[2];	/* whom each unplugger waits for */
+byte awaited[2];	/* whom each unplugging task waits for */
 byte handlers;		/* how many handlers or faults run under a section */
+bool working;		/* the worker has found drm_dev_enter() to succeed */
 
 /*
  * Promises: one fence of a job of the first client, that all can wait for, and one event
@@ -136,6 +138,9 @@ byte handlers;		/* how many handlers or faults run under a section */
 #define FLIPS	(me == CLIENTS - 1)
 byte fence;
 bool on_hw;		/* the hardware works on the job of the fence */
+bool ended;		/* drm_sched_state.ended */
+bool pushing;		/* an RCU section of drm_sched_push_begin() */
+bool awaited_push;	/* the one that synchronize_rcu() waits for */
 byte event;
 bool efd[CLIENTS];	/* on drm_unplug.eventfds */
 
@@ -144,16 +149,18 @@ bool efd[CLIENTS];	/* on drm_unplug.eventfds */
 #define EVENT_WAIT	2	/* drm_file.event_wait */
 byte queue[CLIENTS];	/* wait queue that the task is on */
 bool asleep[CLIENTS];	/* task state is not TASK_RUNNING */
-bool listed[CLIENTS];	/* on the list of tasks that the kick interrupts */
+bool listed[CLIENTS];	/* in drm_unplug.slots or .crowd */
 bool notify[CLIENTS];	/* TIF_NOTIFY_SIGNAL: interruptible sleeps return at once */
+bool user[CLIENTS];	/* waits for user memory, unless it was killed */
 
 /* unplugging tasks */
 byte leaver;		/* drm_unplug.leaver */
-bool is_left;		/* drm_unplug.left */
-byte returned;		/* how many have returned */
+bool has_left;		/* drm_unplug.left */
+bool stall;		/* drm_unplug.stall_work is queued, by and for both */
+byte unplugging = 1 + BYSTANDERS;	/* how many have not returned */
 
-/* clients that have not seen ENODEV yet and do not sleep on user memory for ever */
-byte clients_left = CLIENTS;
+/* clients that have not seen ENODEV and are neither killed nor parked for ever */
+byte busy = CLIENTS;
 
 /* Whatever a handler does with the device or what belongs to it. */
 inline touch()
@@ -164,7 +171,7 @@ inline touch()
 	}
 }
 
-/* --- the section ----------------------------------------------------------------------- */
+/* --- sections -------------------------------------------------------------------------- */
 
 inline lock(n)
 {
@@ -180,11 +187,6 @@ inline unlock(n)
 	}
 }
 
-/*
- * Lock, then test. @ok is false where the device is gone and no section was started.
- * The list of tasks to interrupt has a lock of its own; what counts is that a task is
- * on it before it tests.
- */
 inline test_gone()
 {
 	atomic {
@@ -196,29 +198,44 @@ inline test_gone()
 	}
 }
 
+inline note()
+{
+#ifdef NOTE_MAY_FAIL	/* no slot left, and no memory */
+	if
+	:: true -> listed[me] = true
+	:: true
+	fi
+#else
+	listed[me] = true
+#endif
+}
+
+/* @ok is false where the device is gone and no section was started. */
 inline enter()
 {
 #if defined(GATE_WITHOUT_TEST)
-	atomic { lock(me); listed[me] = true; ok = true; handlers++ }
+	atomic { lock(me); ok = true; handlers++ };
+	note()
 #elif defined(GATE_TEST_BEFORE_LOCK)
 	test_gone();
 	if
-	:: ok -> atomic { lock(me); listed[me] = true }
+	:: ok -> lock(me); note()
 	:: else
 	fi
-#elif defined(GATE_LISTS_AFTER_TEST)
+#elif defined(GATE_NOTES_BEFORE_TEST)	/* no mutation */
 	lock(me);
-	test_gone();
-	if
-	:: ok -> listed[me] = true
-	:: else -> unlock(me)
-	fi
-#else
-	atomic { lock(me); listed[me] = true };
+	note();
 	test_gone();
 	if
 	:: ok
 	:: else -> atomic { listed[me] = false; unlock(me) }
+	fi
+#else
+	lock(me);
+	test_gone();
+	if
+	:: ok -> note()
+	:: else -> unlock(me)
 	fi
 #endif
 }
@@ -230,14 +247,12 @@ inline leave()
 }
 
 /*
- * Off the list before the test, so that no kick hits a task while it faults on user
- * memory: such a fault starts over for as long as an interruption is pending.
+ * Off the list before the test, so that no poke hits a task while it faults on user
+ * memory: with userfaultfd, such a fault starts over again and again after that.
  */
 inline park()
 {
-#if defined(NO_PARK)
-	atomic { listed[me] = false; ok = !gone }
-#elif defined(PARK_STAYS_LISTED)
+#if defined(PARK_STAYS_LISTED)
 	atomic { unlock(me); ok = !gone; handlers-- }
 #elif defined(PARK_WITHOUT_TEST)
 	atomic { listed[me] = false; unlock(me); handlers-- }
@@ -249,17 +264,16 @@ inline park()
 
 inline unpark()
 {
-#if defined(NO_PARK)
-	ok = true
-#elif defined(UNPARK_WITHOUT_TEST)
-	atomic { lock(me); listed[me] = true; handlers++; ok = true }
+#if defined(UNPARK_WITHOUT_TEST)
+	atomic { lock(me); ok = true; handlers++ };
+	note()
 #elif defined(UNPARK_WITHOUT_LOCK)
-	listed[me] = true;
-	test_gone()
+	test_gone();
+	note()
 #elif defined(UNPARK_TEST_BEFORE_LOCK)
 	test_gone();
 	if
-	:: ok -> atomic { lock(me); listed[me] = true }
+	:: ok -> lock(me); note()
 	:: else
 	fi
 #else
@@ -267,35 +281,37 @@ inline unpark()
 #endif
 }
 
-/* --- clients --------------------------------------------------------------------------- */
+/* --- what clients do ------------------------------------------------------------------- */
 
-inline sleep_core()
+inline sleep_abortable(condition)
 {
 #if defined(SLEEPER_TEST_BEFORE_QUEUE)
 	if
-	:: gone
+	:: gone || condition
 	:: else ->
 		queue[me] = SLEEPERS;
 		asleep[me] = true;
-		!asleep[me]
+		(!asleep[me] || condition)
 	fi;
 #elif defined(SLEEPER_TEST_BEFORE_STATE)
 	queue[me] = SLEEPERS;
 	do
-	:: gone -> break
+	:: gone || condition -> break
 	:: else ->
 		asleep[me] = true;
-		!asleep[me]
+		(!asleep[me] || condition)
 	od;
 #else
 	queue[me] = SLEEPERS;
 	do
 	:: asleep[me] = true;
 		if
-#ifndef SLEEPER_WITHOUT_TEST
-		:: gone -> break
+#ifdef SLEEPER_WITHOUT_TEST
+		:: condition -> break
+#else
+		:: gone || condition -> break
 #endif
-		:: else -> !asleep[me]
+		:: else -> (!asleep[me] || condition)
 		fi
 	od;
 #endif
@@ -304,57 +320,44 @@ inline sleep_core()
 
 inline sleep_unaudited()
 {
-#ifdef KICK_IGNORED	/* the driver tries again at once */
+#ifdef POKE_IGNORED	/* the driver tries again at once */
 	do
-	:: (!asleep[me] || notify[me]) -> asleep[me] = true
+	:: notify[me] -> skip
 	od;
 #endif
-	asleep[me] = true;
-	(!asleep[me] || notify[me]);
-	asleep[me] = false
+	notify[me]
 }
 
-/* May never end. A kick must not have hit the task, or it would spin. */
-inline user_memory()
+inline wait_fence()
 {
-	assert(!notify[me]);
 	if
-	:: true
-	:: true ->
-		clients_left--;
-end_user_memory:
-		(false)
-	fi;
-	assert(!notify[me])
+#ifdef WAIT_BEFORE_SIGNAL	/* the order of 2021, and stock drivers */
+	:: true -> (fence != PENDING)
+#else
+	:: stop_first -> (fence != PENDING)
+	:: !stop_first -> (fence != PENDING || notify[me])
+#endif
+	fi
 }
 
 inline submit()
 {
-#ifdef FENCE_TEST_BEFORE_PUBLISH
-	if
-	:: gone
-	:: else -> fence = PENDING
-	fi;
-#else
-	fence = PENDING;
-#ifndef FENCE_UNCHECKED
-	d_step {
-		if
-		:: gone && fence == PENDING -> fence = SENT
-		:: else
-		fi
-	}
+	atomic { pushing = true; late = ended };
+#ifdef PUSH_UNCHECKED
+	late = false;
 #endif
-#endif
-	d_step {
+	atomic {
 		if
-		:: fence == PENDING && running -> on_hw = true
-		:: else
-		fi
+		:: late -> fence = SENT
+		:: else -> fence = PENDING
+		fi;
+		late = false;
+		pushing = false;
+		awaited_push = false
 	}
 }
 
-/* Under &drm_device.event_lock. */
+/* Under drm_device.event_lock. */
 inline send_event()
 {
 	if
@@ -371,15 +374,6 @@ inline send_event()
 inline commit()
 {
 	event = PENDING
-#ifndef EVENT_UNCHECKED
-	;
-	d_step {
-		if
-		:: gone -> send_event()
-		:: else
-		fi
-	}
-#endif
 }
 
 #define EVENTS_OVER	(gone && !(FLIPS && event != NONE))
@@ -419,6 +413,42 @@ inline eventfd()
 	!efd[me]
 }
 
+#ifdef PARK
+
+/* May never end, and has to be left alone. */
+inline user_memory()
+{
+	park();
+	if
+	:: ok ->
+		assert(!notify[me]);
+		if
+		:: true
+		:: true ->
+			busy--;
+end_user_memory:
+			(false)
+		fi;
+		assert(!notify[me])
+	:: else
+	fi;
+	unpark()
+}
+
+#else
+
+/* Ends when the memory arrives or when the task is killed. */
+inline user_memory()
+{
+	user[me] = true;
+	if
+	:: true -> user[me] = false
+	:: true -> (!user[me]) -> killed = true
+	fi
+}
+
+#endif
+
 inline fault()
 {
 	atomic { mapped = true; assert(hw) }
@@ -426,12 +456,11 @@ inline fault()
 
 /*
  * Does what it likes in any order, again and again, until it is told ENODEV. Each pass
- * is one system call. A handler touches the device to the last; what it can touch then,
- * it could before.
+ * is one system call.
  */
 proctype client(byte me)
 {
-	bool ok;
+	bool ok, late, killed;
 
 	do
 	:: enter();
@@ -444,32 +473,30 @@ proctype client(byte me)
 		:: SUBMITS && fence != PENDING ->
 			submit();
 			if
-			:: true -> (fence != PENDING)	/* waits for its job */
-			:: true					/* leaves it behind */
+			:: true -> wait_fence()
+			:: true			/* leaves it behind */
 			fi
-		:: fence == PENDING -> (fence != PENDING)	/* for that of another */
+		:: fence == PENDING -> sleep_abortable(fence != PENDING)
 		:: FLIPS && event == NONE ->
 			commit();
 			if
-			:: true -> (event != PENDING)	/* blocking */
+			:: true -> sleep_abortable(event != PENDING)
 			:: true
 			fi
-		:: sleep_core()
+		:: sleep_abortable(false)
 		:: sleep_unaudited()
-		:: park();
-			if
-			:: ok -> user_memory()
-			:: else
-			fi;
-			unpark()
+		:: user_memory()
 		:: fault()
 		fi;
 		if
-		:: ok ->
-			atomic { touch(); leave() }
+		:: ok -> atomic { touch(); leave() }
 		:: else -> break	/* gone while parked */
+		fi;
+		if
+		:: killed -> break
+		:: else
 		fi
-	:: !gone -> sleep_core()	/* DRM_UNPLUG_WAITS: no section, nothing touched */
+	:: !gone -> sleep_abortable(false)	/* DRM_UNPLUG_WAITS: nothing is touched */
 	:: read_events();
 		if
 		:: !ok -> break
@@ -481,7 +508,7 @@ proctype client(byte me)
 		:: else
 		fi
 	od;
-	clients_left--
+	busy--
 }
 
 /* --- driver and hardware --------------------------------------------------------------- */
@@ -495,17 +522,18 @@ proctype worker()
 #endif
 		if
 		:: unplugged -> break
-		:: else
+		:: atomic { !unplugged -> working = true }
 		fi;
-		atomic { assert(hw); unlock(WORKER) }
+		atomic { assert(hw); working = false; unlock(WORKER) }
 	od;
 	unlock(WORKER)
 }
 
-/* May die at any moment, and then nothing is signalled any more. */
+/* With its scheduler. May die at any moment, and then nothing is done any more. */
 proctype hardware()
 {
 	do
+	:: atomic { running && fence == PENDING && !on_hw -> on_hw = true }
 	:: atomic { running && on_hw ->
 		assert(fence == PENDING);	/* DMA into memory that was let go */
 		fence = NONE;
@@ -516,20 +544,20 @@ proctype hardware()
 	od
 }
 
-/* --- unplug ---------------------------------------------------------------------------- */
-
-inline mark()
-{
-	gone = true
-}
-
-inline quiesce()
+inline stop()
 {
 	running = false
 }
 
-inline signal()
+inline end_fences()
 {
+#ifndef ENDED_AFTER_SIGNAL
+	ended = true;
+#endif
+#ifndef END_WITHOUT_RCU
+	awaited_push = pushing;	/* synchronize_rcu() */
+	!awaited_push;
+#endif
 	atomic {
 		if
 		:: fence == PENDING ->
@@ -539,11 +567,22 @@ inline signal()
 		:: else
 		fi
 	}
+#ifdef ENDED_AFTER_SIGNAL
+	ended = true
+#endif
 }
 
-inline events()
+inline end_events()
 {
 	atomic { send_event() }
+}
+
+/* --- unplug ---------------------------------------------------------------------------- */
+
+/* Only the first announces it. */
+inline mark()
+{
+	atomic { first = !gone; gone = true }
 }
 
 inline wake_up(q)
@@ -563,48 +602,31 @@ inline wake_up(q)
 	}
 }
 
+inline announce()
+{
+	if
+	:: first ->
+#ifndef NO_EVENTFDS
+		d_step {
+			n = 0;
+			do
+			:: n < CLIENTS -> efd[n] = false; n++
+			:: else -> break
+			od;
+			n = 0
+		}
+#endif
+#ifndef NO_READERS
+		wake_up(EVENT_WAIT);
+#endif
+	:: else
+	fi;
+	first = false
+}
+
 inline kick()
 {
-#ifndef NO_KICK_SLEEPERS
-	wake_up(SLEEPERS);
-#endif
-#ifndef NO_KICK_EVENTFDS
-	d_step {
-		n = 0;
-		do
-		:: n < CLIENTS -> efd[n] = false; n++
-		:: else -> break
-		od;
-		n = 0
-	}
-#endif
-#ifndef NO_KICK_READERS
-	wake_up(EVENT_WAIT);
-#endif
-#ifndef NO_KICK_TASKS
-	d_step {
-		n = 0;
-		do
-		:: n < CLIENTS ->
-			if
-			:: listed[n] ->
-#ifndef KICK_NOT_STICKY
-				notify[n] = true;
-#endif
-				/* wakes what sleeps interruptibly */
-				if
-				:: queue[n] == NONE -> asleep[n] = false
-				:: else
-				fi
-			:: else
-			fi;
-			n++
-		:: else -> break
-		od;
-		n = 0
-	}
-#endif
-	skip
+	wake_up(SLEEPERS)
 }
 
 #ifdef GLOBAL_SRCU	/* one domain for all devices */
@@ -615,15 +637,10 @@ inline kick()
 
 inline wait()
 {
+	stall = true;
 	awaited[me] = readers | OTHERS;
-#ifdef REPEAT
-	do
-	:: awaited[me] == 0 -> break
-	:: else -> signal(); events(); kick()
-	od
-#else
-	(awaited[me] == 0)
-#endif
+	(awaited[me] == 0);
+	stall = false
 }
 
 inline zap()
@@ -631,52 +648,56 @@ inline zap()
 	mapped = false
 }
 
-/* The first is a remove callback, the second a task that gets in its way. */
-proctype unplugger(byte me)
+#define POKE(n) \
+	atomic { stall && listed[n] && !notify[n] -> notify[n] = true }
+#define KILL(n) \
+	atomic { stall && listed[n] && user[n] -> user[n] = false }
+
+proctype rounds()
 {
-	byte n;
-	bool drained, mine;
-
-	/* drm_dev_unplug() */
+#ifdef POKE_ONCE
 	if
-	:: true ->
-#if !defined(NO_UNPLUGGED) && !defined(UNPLUGGED_AFTER_WAIT)
-		unplugged = true;
-#endif
-		ORDER;
-#ifdef UNPLUGGED_AFTER_WAIT
-		unplugged = true;
-#endif
-		drained = true
-	:: me == 1	/* drm_dev_unregister() */
+	:: atomic { stall -> notify[0] = listed[0] }
+	:: unplugging == 0
 	fi;
+#endif
+	do
+#if !defined(NO_POKE) && !defined(POKE_ONCE)
+	:: POKE(0)
+#if CLIENTS > 1
+	:: POKE(1)
+#endif
+#endif
+#if !defined(NO_KILL) && !defined(PARK)
+	:: KILL(0)
+#if CLIENTS > 1
+	:: KILL(1)
+#endif
+#endif
+	:: unplugging == 0 -> break
+	od
+}
 
-	/* drm_dev_unregister(), drm_unplug_begin() */
+inline unregister()
+{
 #ifdef LEAVER_NOT_ATOMIC
-	mine = (leaver == 0);
+	before = leaver;
 	if
-	:: mine -> leaver = me + 1
+	:: before == 0 -> leaver = me + 1
 	:: else
 	fi;
 #else
 	atomic {	/* cmpxchg() */
-		mine = (leaver == 0);
+		before = leaver;
 		if
-		:: mine -> leaver = me + 1
+		:: before == 0 -> leaver = me + 1
 		:: else
 		fi
 	}
 #endif
 	if
-	:: mine ->
-#ifndef TWICE	/* A task that did it before does it again: left out to save states. */
-		if
-		:: drained
-		:: else -> ORDER
-		fi;
-#else
-		ORDER;
-#endif
+	:: before == 0 ->
+		DRAIN;
 #ifndef UNREGISTER_BEFORE_WAIT
 		assert(registered);	/* it is done once */
 #endif
@@ -684,50 +705,133 @@ proctype unplugger(byte me)
 #if !defined(NO_ZAP) && !defined(ZAP_BEFORE_WAIT)
 		zap();
 #endif
-		is_left = true
+		has_left = true
+	:: before == me + 1
 	:: else
 #ifndef SECOND_DOES_NOT_WAIT
-		-> is_left
+		-> has_left
 #endif
 	fi;
+	before = 0
+}
 
-	/* What a caller may rely on. */
+inline unplug()
+{
+#ifdef LEAVER_READ_TOO_EARLY
+	before = leaver;
+	unplugged = true;
+#else
+#if !defined(NO_UNPLUGGED) && !defined(UNPLUGGED_AFTER_DRAIN)
+	unplugged = true;
+#endif
+	before = leaver;
+#endif
+	if
+#ifndef NO_SECOND_DRAIN
+	:: before != 0 -> DRAIN
+#endif
+	:: else
+	fi;
+	before = 0;
+	unregister();
+#ifdef UNPLUGGED_AFTER_DRAIN
+	unplugged = true
+#endif
+}
+
+/* What a caller may rely on. */
+inline returned()
+{
 	atomic {
 		assert(gone);
 		assert(handlers == 0);
 		assert(!registered);
-		assert(!mapped);
-		assert(event != PENDING);
-#ifndef REPEAT
-		assert(fence != PENDING)
-#endif
+		assert(!mapped)
 	}
+}
 
-	/* The rest of the remove callback. */
+proctype remove()
+{
+	byte n, before;
+	bool first;
+	byte me = 0;
+
 	if
-	:: me == 0 ->
-#ifdef REPEAT
-		signal();	/* of jobs that came late and were not waited for */
-		assert(fence != PENDING);
-#endif
-		hw = false
+	:: stop_first -> stop(); end_fences()
 	:: else
 	fi;
-	returned++
+
+	if
+	:: true			/* drm_dev_unplug() alone */
+	:: true -> unregister()	/* drm_dev_unregister(), shut down in order, drm_dev_unplug() */
+	fi;
+	unplug();
+	returned();
+	assert(!working);
+
+	if
+	:: !stop_first ->
+#if defined(FENCES_BEFORE_STOP)
+		end_fences();
+		stop()
+#elif defined(NO_STOP)
+		end_fences()
+#elif defined(NO_FENCES)
+		stop()
+#else
+		stop();
+		end_fences()
+#endif
+	:: else
+	fi;
+#ifndef NO_EVENTS
+	end_events();
+#endif
+	atomic {
+		assert(fence != PENDING);
+		assert(event != PENDING);
+		hw = false;
+		unplugging--
+	}
+}
+
+proctype bystander()
+{
+	byte n, before;
+	bool first;
+	byte me = 1;
+
+	if
+	:: true ->
+		unplug();
+		assert(!working)
+	:: true -> unregister()
+	fi;
+	returned();
+	unplugging--
 }
 
 init {
 	byte n;
 
 	atomic {
+		if
+		:: stop_first = true
+		:: stop_first = false
+		fi;
+#ifdef IDLE
+		busy = 0;
+#else
 		do
 		:: n < CLIENTS -> run client(n); n++
 		:: else -> break
 		od;
+#endif
 		run hardware();
-		run unplugger(0);
-#if UNPLUGGERS > 1
-		run unplugger(1);
+		run rounds();
+		run remove();
+#if BYSTANDERS > 0
+		run bystander();
 #endif
 #if WORKERS > 0
 		run worker();
@@ -737,5 +841,7 @@ init {
 }
 
 #ifdef LIVENESS
-ltl all_end { <> (returned == UNPLUGGERS && clients_left == 0 && fence != PENDING) }
+ltl all_end {
+	<> (unplugging == 0 && busy == 0 && fence != PENDING && event != PENDING)
+}
 #endif
