@@ -222,6 +222,8 @@ static int card_init(struct sim_card *card, unsigned int index)
 		card->engine = NULL;
 		return error;
 	}
+	/* Drivers wait for some answers with a busy loop, maybe on the processor of the engine. */
+	sched_set_fifo_low(card->engine);
 	error = sim_slot_init(card);
 	if (error)
 		return error;

@@ -83,6 +83,7 @@ int run_tests(const struct test *tests, int argc, char **argv)
 		default:
 			printf("# %s\nnot ok %d %s\n", why, number, test->name);
 			failed++;
+			sim_no_faults(sim_card());	/* the next test is none the worse */
 		}
 	}
 	return failed ? 1 : 0;
