@@ -8,13 +8,14 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__)
 # One per card, kept from the kernel: 272 MiB on a boundary of 256 MiB.
 BASES = (0x60000000, 0x40000000)
 
-# What is not simulated must not be started: see tools/testing/sim-radeon/README.md.
+# What is not simulated must not be started: see tools/testing/sim-radeon/README.md. And udev
+# is not to load the other driver, too.
 DRIVER_WORDS = {
     "amdgpu": ["amdgpu.ip_block_mask=0x5f", "amdgpu.virtual_display=all", "amdgpu.dc=0",
                "amdgpu.num_kcq=0", "amdgpu.cg_mask=0", "amdgpu.pg_mask=0", "amdgpu.runpm=0",
-               "amdgpu.exp_hw_support=1", "amdgpu.sched_policy=2"],
+               "amdgpu.exp_hw_support=1", "amdgpu.sched_policy=2", "modprobe.blacklist=radeon"],
     "radeon": ["radeon.cik_support=1", "amdgpu.cik_support=0", "radeon.dpm=0", "radeon.aspm=0",
-               "radeon.pcie_gen2=0", "radeon.runpm=0"],
+               "radeon.pcie_gen2=0", "radeon.runpm=0", "modprobe.blacklist=amdgpu"],
 }
 
 
