@@ -3,17 +3,19 @@
 #define _DRM_UNPLUG_H_
 
 #include <linux/cleanup.h>
+#include <linux/dma-resv.h>
 #include <linux/types.h>
 #include <linux/wait.h>
 
 #include <drm/drm_drv.h>
 
 struct device;
-struct dma_fence;
 struct drm_device;
 
 bool drm_dev_is_gone(const struct drm_device *dev);
 int drm_dev_fence_wait(struct drm_device *dev, struct dma_fence *fence, bool intr);
+int drm_dev_resv_wait(struct drm_device *dev, struct dma_resv *resv,
+		      enum dma_resv_usage usage, bool intr);
 bool drm_dev_fence_end(struct dma_fence *fence, int error);
 
 void drm_dev_wait_begin(struct drm_device *dev, struct wait_queue_entry *wait);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
 #include <linux/dma-fence.h>
+#include <linux/dma-resv.h>
 #include <linux/export.h>
 #include <linux/list.h>
 #include <linux/sched/signal.h>
@@ -113,6 +114,43 @@ int drm_dev_fence_wait(struct drm_device *dev, struct dma_fence *fence, bool int
 	return ret;
 }
 EXPORT_SYMBOL(drm_dev_fence_wait);
+
+/**
+ * drm_dev_resv_wait - wait for the fences of a buffer, or for the device to go
+ * @dev: device on behalf of which the caller waits
+ * @resv: reservation object, whose lock may be held
+ * @usage: which fences
+ * @intr: also end the wait on a signal
+ *
+ * See drm_dev_fence_wait().
+ *
+ * Context: Process context, sleeps.
+ *
+ * Returns:
+ * 0 if all fences have signalled, -ENODEV if some have not and @dev is gone,
+ * -ERESTARTSYS if it was interrupted, or -ENOMEM.
+ */
+int drm_dev_resv_wait(struct drm_device *dev, struct dma_resv *resv,
+		      enum dma_resv_usage usage, bool intr)
+{
+	struct dma_fence **fences;
+	unsigned int i, num;
+	int ret;
+
+	ret = dma_resv_get_fences(resv, usage, &num, &fences);
+	if (ret)
+		return ret;
+
+	for (i = 0; i < num; i++) {
+		if (!ret)
+			ret = drm_dev_fence_wait(dev, fences[i], intr);
+		dma_fence_put(fences[i]);
+	}
+	kfree(fences);
+
+	return ret;
+}
+EXPORT_SYMBOL(drm_dev_resv_wait);
 
 /**
  * drm_dev_fence_end - end a fence of a device that has gone

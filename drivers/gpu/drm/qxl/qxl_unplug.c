@@ -5,8 +5,32 @@
 #include <linux/pci.h>
 #include <linux/wait.h>
 
+#include <drm/drm_unplug.h>
+
 #include "qxl_drv.h"
 #include "qxl_object.h"
+
+/*
+ * What the host had not released when it was reset, it never will. Nor does it
+ * use it any more.
+ */
+static void qxl_end_releases(struct qxl_device *qdev)
+{
+	struct qxl_release *release;
+	int id;
+
+	for (;;) {
+		id = 0;
+		scoped_guard(spinlock, &qdev->release_idr_lock)
+			release = idr_get_next(&qdev->release_idr, &id);
+		if (!release)
+			return;
+
+		if (dma_fence_was_initialized(&release->base))
+			drm_dev_fence_end(&release->base, -ENODEV);
+		qxl_release_free(qdev, release);
+	}
+}
 
 /**
  * qxl_device_stop - let the host forget everything, and silence it
@@ -47,4 +71,6 @@ void qxl_device_stop(struct qxl_device *qdev)
 	cancel_work_sync(&qdev->gc_work);
 
 	qxl_io_reset(qdev);
+	qxl_end_releases(qdev);
+	wake_up_all(&qdev->release_event);
 }
