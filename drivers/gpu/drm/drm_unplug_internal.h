@@ -23,6 +23,7 @@
 #include <drm/drm_ioctl.h>
 #include <drm/drm_unplug.h>
 
+struct dma_buf;
 struct dma_fence;
 struct dma_fence_ops;
 struct drm_file;
@@ -182,6 +183,7 @@ extern bool drm_unplug_late;
 /* drm_unplug_maps.c: memory maps */
 
 int drm_unplug_mmap(struct drm_device *dev, struct vm_area_struct *vma);
+void drm_unplug_export(struct drm_gem_object *obj, struct dma_buf *dmabuf);
 int drm_unplug_mmap_gone(struct drm_gem_object *obj, struct vm_area_struct *vma);
 void drm_unplug_maps_init(struct drm_unplug *unplug);
 void drm_unplug_maps_fini(struct drm_unplug *unplug);

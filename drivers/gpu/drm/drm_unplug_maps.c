@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
+#include <linux/dma-buf.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/slab.h>
@@ -7,6 +8,7 @@
 #include <drm/drm_drv.h>
 #include <drm/drm_file.h>
 #include <drm/drm_gem.h>
+#include <drm/drm_prime.h>
 
 #include "drm_unplug_internal.h"
 
@@ -457,6 +459,20 @@ int drm_unplug_mmap(struct drm_device *dev, struct vm_area_struct *vma)
 	vma->vm_ops = &w->ops;
 
 	return 0;
+}
+
+/**
+ * drm_unplug_export - let maps of a dma-buf go with the device that exports it
+ * @obj: GEM object
+ * @dmabuf: made from it just now, so that it has no maps yet
+ *
+ * drm_gem_dmabuf_export() has done so. This is for drivers that make their
+ * dma-bufs themselves, as long as these keep a reference to the device.
+ */
+void drm_unplug_export(struct drm_gem_object *obj, struct dma_buf *dmabuf)
+{
+	if (dmabuf->ops->release == drm_gem_dmabuf_release && dmabuf->priv == obj)
+		dmabuf->file->f_mapping = obj->dev->anon_inode->i_mapping;
 }
 
 static const struct vm_operations_struct drm_unplug_gone_vm_ops = {
