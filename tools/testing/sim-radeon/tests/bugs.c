@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The bugs of amdgpu that an unplug shows, one a run, for most of them end the guest:
+ *
+ *	bugs NAME control	the same without what triggers it; must be clean
+ *	bugs NAME		the bug; says "bug: appeared ..." or "bug: absent ..."
+ *
+ * What the tables in ../stock-bugs and the runner make of that is their business. Exit status 0
+ * unless the test itself could not be done.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <linux/kfd_ioctl.h>
+
+#include "gpu.h"
+#include "kms.h"
+
+/* What takes longer than this hangs. On an idle machine a removal takes about a second. */
+#define HANG_MS 25000
+#define SDMA_RINGS 3
+
+static bool control;
+static char address[16];
+
+/* --- what the kernel says ---------------------------------------------------------------------- */
+
+static int kmsg = -1;
+
+static void watch_kernel(void)
+{
+	kmsg = open("/dev/kmsg", O_RDONLY | O_NONBLOCK);
+	check(kmsg >= 0);
+	lseek(kmsg, 0, SEEK_END);
+}
+
+/* The first report since the last look, in a static buffer, or NULL. */
+static const char *kernel_report(void)
+{
+	static const char *const signs[] = {
+		"BUG: ", "kernel BUG at ", "Oops: ", "WARNING: ", "list_add corruption",
+		"list_del corruption", "general protection fault",
+	};
+	static char record[2048], found[256];
+	const char *report = NULL;
+	ssize_t length;
+	unsigned int i;
+
+	while ((length = read(kmsg, record, sizeof(record) - 1)) > 0 || errno == EPIPE) {
+		const char *text;
+
+		if (length <= 0)
+			continue;
+		record[length] = 0;
+		text = strchr(record, ';');
+		for (i = 0; text && !report && i < sizeof(signs) / sizeof(*signs); i++) {
+			if (strncmp(text + 1, signs[i], strlen(signs[i])))
+				continue;
+			snprintf(found, sizeof(found), "%.*s", (int)strcspn(text + 1, "\n"), text + 1);
+			report = found;
+		}
+	}
+	return report;
+}
+
+/* --- how it went -------------------------------------------------------------------------------- */
+
+/* Says it, and leaves at once: what is still open or stuck is the guest's to clean up. */
+static void result(bool appeared, const char *text)
+{
+	printf("%s: %s%s%s\n", control ? "control" : "bug",
+	       control ? (appeared ? "failed" : "passed") : (appeared ? "appeared" : "absent"),
+	       text ? ", " : "", text ?: "");
+	fflush(stdout);
+	_exit(0);
+}
+
+/* Writes to a file in another process; 0 or -errno, or -ETIMEDOUT if that hangs. */
+static int write_bounded(const char *path, const char *text)
+{
+	pid_t child = fork();
+	uint64_t end = now_ms() + HANG_MS;
+	int status;
+
+	if (!child)
+		_exit(-write_file(path, text));
+	while (now_ms() < end) {
+		if (waitpid(child, &status, WNOHANG) == child)
+			return WIFEXITED(status) ? -WEXITSTATUS(status) : -EINTR;
+		sleep_ms(20);
+	}
+	return -ETIMEDOUT;
+}
+
+static int sysfs_remove(void)
+{
+	return write_bounded(sim_sysfs(sim_card(), "remove"), "1");
+}
+
+static int unbind(void)
+{
+	return write_bounded("/sys/bus/pci/drivers/amdgpu/unbind", address);
+}
+
+static int bind(void)
+{
+	return write_bounded("/sys/bus/pci/drivers/amdgpu/bind", address);
+}
+
+static int surprise(void)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/sys/kernel/debug/sim-radeon/card%u/control", sim_card());
+	return write_bounded(path, "surprise");
+}
+
+/* A removal must end, and the kernel must have nothing to report. */
+static void judge_removal(int error)
+{
+	const char *report;
+	static char text[300];
+
+	sleep_ms(500);
+	report = kernel_report();
+	if (error == -ETIMEDOUT)
+		snprintf(text, sizeof(text), "no end after %d s%s%s", HANG_MS / 1000,
+			 report ? "; " : "", report ?: "");
+	else if (error)
+		snprintf(text, sizeof(text), "error %d", error);
+	else
+		snprintf(text, sizeof(text), "%s", report ?: "");
+	result(error || report, *text ? text : NULL);
+}
+
+/* --- 1 ------------------------------------------------------------------------------------------ */
+
+/*
+ * A flip that waits for a fence of work that stands still. Removal waits for the flip before
+ * anybody ends the fence.
+ */
+static void deadlock(void)
+{
+	struct amdgpu_cs_fence fence;
+	struct buffer buffer;
+	struct buffer *buffers[] = { &buffer };
+	struct gpu gpu;
+	struct kms kms;
+	uint32_t dwords[5];
+
+	gpu_open(&gpu, sim_card());
+	buffer_alloc(&gpu, &buffer, 65536, AMDGPU_GEM_DOMAIN_VRAM);
+	kms_start(&kms, sim_card());
+	if (!control)
+		sim_fault(sim_card(), "stall", SDMA_RINGS);
+	memcpy(dwords, (uint32_t[]){ FILL(&buffer, 1) }, sizeof(dwords));
+	check_ok(gpu_submit(&gpu, AMDGPU_HW_IP_DMA, 0, dwords, 5, buffers, 1, &fence));
+	check_ok(kms_flip(&kms, 1, gpu_sync_file(&gpu, &fence)));
+	if (control)
+		check_eq(gpu_wait(&fence, 10000), 1);
+	sleep_ms(100);
+	judge_removal(sysfs_remove());
+}
+
+/* --- 2, 3, 4: KFD ------------------------------------------------------------------------------- */
+
+static uint32_t kfd_gpu_id(void)
+{
+	char path[80];
+	unsigned int node, id;
+	FILE *file;
+
+	for (node = 0; node < 8; node++) {
+		snprintf(path, sizeof(path), "/sys/class/kfd/kfd/topology/nodes/%u/gpu_id", node);
+		file = fopen(path, "r");
+		if (!file)
+			continue;
+		if (fscanf(file, "%u", &id) != 1)
+			id = 0;
+		fclose(file);
+		if (id)
+			return id;
+	}
+	fail("KFD knows no GPU: is it a Hawaii?");
+}
+
+/* A process that uses the card for computing, until it is killed. */
+static pid_t kfd_process(void (*on_bus_error)(int signal))
+{
+	int ready[2];
+	pid_t child;
+	char ok = 0;
+
+	check(!pipe(ready));
+	child = fork();
+	if (!child) {
+		struct kfd_ioctl_acquire_vm_args acquire = { };
+		int kfd = open("/dev/kfd", O_RDWR | O_CLOEXEC);
+
+		signal(SIGBUS, on_bus_error);
+		acquire.drm_fd = sim_open(sim_card(), "renderD");
+		acquire.gpu_id = kfd_gpu_id();
+		ok = kfd >= 0 && !ioctl(kfd, AMDKFD_IOC_ACQUIRE_VM, &acquire);
+		if (write(ready[1], &ok, 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	check(read(ready[0], &ok, 1) == 1 && ok);
+	return child;
+}
+
+static void caught(int signal)
+{
+}
+
+static void null_dereference(void)
+{
+	if (!control)
+		kfd_process(SIG_DFL);
+	judge_removal(surprise());
+}
+
+static void unbounded(void)
+{
+	pid_t process = kfd_process(control ? SIG_DFL : caught);
+	int error = sysfs_remove();
+
+	kill(process, SIGKILL);
+	judge_removal(error);
+}
+
+static void kfd_locked(void)
+{
+	int fd = -1, kfd;
+
+	if (!control)
+		fd = sim_open(sim_card(), "renderD");
+	check(control || fd >= 0);
+	check_ok(sysfs_remove());
+	kfd = open("/dev/kfd", O_RDWR);
+	if (kfd >= 0)
+		result(false, NULL);
+	result(true, strerror(errno));
+}
+
+/* --- 5, 6: the driver comes back while a file is open ------------------------------------------- */
+
+static int rebind(void)
+{
+	int fd = -1, error;
+
+	if (!control)
+		fd = sim_open(sim_card(), "renderD");
+	check(control || fd >= 0);
+	check_ok(unbind());
+	error = bind();
+	if (!error && access(sim_sysfs(sim_card(), "drm"), F_OK))
+		error = -ENODEV;
+	return error;
+}
+
+static void rebind_fails(void)
+{
+	int error = rebind();
+	const char *report = kernel_report();
+
+	result(error || report, report ?: error ? strerror(-error) : NULL);
+}
+
+static void list_corruption(void)
+{
+	int error = rebind();
+
+	kernel_report();	/* that is bug 5 */
+	if (!error)
+		error = unbind();
+	else
+		error = sysfs_remove();
+	judge_removal(error);
+}
+
+static const struct {
+	const char *name;
+	void (*run)(void);
+} bugs[] = {
+	{ "deadlock", deadlock },
+	{ "null-dereference", null_dereference },
+	{ "unbounded-removal", unbounded },
+	{ "kfd-locked", kfd_locked },
+	{ "rebind-fails", rebind_fails },
+	{ "list-corruption", list_corruption },
+};
+
+static unsigned int chosen;
+
+static void run(void)
+{
+	snprintf(address, sizeof(address), "%04x:01:00.0", 1 + sim_card());
+	sim_no_faults(sim_card());
+	watch_kernel();
+	bugs[chosen].run();
+}
+
+int main(int argc, char **argv)
+{
+	const struct test tests[] = { { "could-not-be-done", run }, { } };
+	char *no_args[] = { argv[0], NULL };
+
+	control = argc > 2 && !strcmp(argv[2], "control");
+	for (chosen = 0; argc > 1 && chosen < sizeof(bugs) / sizeof(*bugs); chosen++) {
+		if (!strcmp(argv[1], bugs[chosen].name))
+			return run_tests(tests, 1, no_args);
+	}
+	fprintf(stderr, "usage: bugs deadlock|null-dereference|unbounded-removal|kfd-locked|rebind-fails|list-corruption [control]\n");
+	return 2;
+}
