@@ -24,7 +24,7 @@ check:	## everything that can fail: layout, kunit, selftests, IGT, checkpatch, s
 tree:	## the kernel source with our patches and files, in build/linux
 	@tools/tree/tree
 
-modules:	## replacement modules for the stock Debian kernel, in build/modules
+modules:	## replacement modules for the stock Debian kernel, compared with its own
 	@tools/tree/modules
 
 install:	## put the modules where modprobe prefers them (/lib/modules/VERSION/updates)

@@ -119,6 +119,31 @@ in_build_root() {
 	' in_build_root "$BUILD_ROOT" "$PWD" "$TOP $CACHE/ccache ${BUILD_ROOT_BINDS:-}" "$@"
 }
 
+# for_kernel: choose the kernel that modules are for: that of KDIR=DIR, which is built for with the
+# tools of this machine, or Debian's in the build root. Sets KV (its version), HEADERS (where its
+# headers are), ROOT (before every path of that kernel) and MODULES (where our modules for it go),
+# and makes run CMD... run the right tools.
+for_kernel() {
+	if [ -n "${KDIR:-}" ]; then
+		HEADERS=$(readlink -m "$KDIR")
+		[ -e "$HEADERS/include/config/auto.conf" ] ||
+			die "KDIR=$KDIR has no configured kernel headers: install linux-headers-\$(uname -r), or name their directory"
+		host_packages make
+		KV=$(make -s -C "$HEADERS" kernelrelease)
+		[[ $KV == "$KERNEL_LINE".* ]] ||
+			die "KDIR=$KDIR is for kernel $KV: only $KERNEL_LINE.y is supported"
+		ROOT=''
+		MODULES=$BUILD/modules.$KV
+		run() { "$@"; }
+	else
+		KV=$(kernel_version)
+		HEADERS=/usr/src/linux-headers-$KV
+		ROOT=$BUILD_ROOT
+		MODULES=$BUILD/modules
+		run() { in_build_root "$@"; }
+	fi
+}
+
 # pristine_drm DIR: make DIR the parts of the kernel that DRM modules are built from, without our
 # work and without the drivers that we do not build. By content: an unchanged file keeps its time.
 pristine_drm() {
