@@ -21,7 +21,7 @@
 #include <xf86drm.h>
 #include <xf86drmMode.h>
 
-#define REPLUG_MS 8000
+#define REPLUG_MS 5000
 #define PATTERN 0x00336699
 
 static void tell(const char *key, bool good, const char *text)
@@ -217,23 +217,23 @@ static void ask_maps(void)
 
 static void ask_sleepers(void)
 {
-	char text[128] = "", *p = text;
-	bool good = true;
+	char asleep[64] = "", wrong[64] = "", text[160];
 	int i, n = 0;
 
 	for (i = 0; i < N_SLEEPERS; i++) {
 		if (!sl[i].used)
 			continue;
 		n++;
-		if (sl[i].done && sl[i].ret == -ENODEV)
-			continue;
-		p += sprintf(p, "%s%s %s", good ? "" : ", ", sl[i].what,
-			     sl[i].done ? "gets 0" : "asleep");
-		good = false;
+		if (!sl[i].done)
+			sprintf(asleep + strlen(asleep), " %s", sl[i].what);
+		else if (sl[i].ret != -ENODEV)
+			sprintf(wrong + strlen(wrong), ", %s gets 0", sl[i].what);
 	}
-	if (good)
-		sprintf(text, "all %d woken, ENODEV", n);
-	tell("sleepers", good, text);
+	if (asleep[0] || wrong[0])
+		snprintf(text, sizeof(text), "asleep:%s%s", asleep[0] ? asleep : " none", wrong);
+	else
+		snprintf(text, sizeof(text), "all %d woken, ENODEV", n);
+	tell("sleepers", !asleep[0] && !wrong[0], text);
 }
 
 /* The device comes back while the client still has the old one open. */
