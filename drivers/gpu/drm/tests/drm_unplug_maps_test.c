@@ -14,9 +14,7 @@
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/sched/mm.h>
-#include <linux/sched/task.h>
 #include <linux/slab.h>
-#include <linux/syscalls.h>
 #include <linux/uaccess.h>
 
 #include <drm/drm_gem.h>
@@ -986,46 +984,6 @@ static void drm_test_unplug_map_fork_wipes(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, records(mdev), 1);
 }
 
-/*
- * A real fork(), where tests are linked with what it takes: the child is a
- * function of the test, which runs in a copy of the address space.
- */
-#if defined(CONFIG_UML) && !defined(MODULE)
-static pid_t fork_start(int (*child)(void *), void *data)
-{
-	struct kernel_clone_args args = {
-		.exit_signal = SIGCHLD,
-		.fn = child,
-		.fn_arg = data,
-	};
-
-	return kernel_clone(&args);
-}
-
-static void fork_exit(void)
-{
-	do_exit(0);
-}
-
-static void fork_wait(pid_t pid)
-{
-	kernel_wait(pid, NULL);
-}
-#else
-static pid_t fork_start(int (*child)(void *), void *data)
-{
-	return -ENOSYS;
-}
-
-static void fork_exit(void)
-{
-}
-
-static void fork_wait(pid_t pid)
-{
-}
-#endif
-
 struct family {
 	struct map *map;
 	struct completion go;
@@ -1057,7 +1015,7 @@ static int fork_child(void *data)
 	family->failed |= touch_fn(NULL, &touch);
 	family->child_kept = touch.value;
 
-	fork_exit();
+	mock_fork_exit();
 	return 0;
 }
 
@@ -1071,7 +1029,7 @@ static long fork_parent(struct mock_client *client, void *data)
 	family->failed |= touch_fn(client, &touch);
 
 	if (family->fork_first) {
-		pid = fork_start(fork_child, family);
+		pid = mock_fork(fork_child, family);
 		if (pid < 0)
 			return pid;
 	}
@@ -1082,13 +1040,13 @@ static long fork_parent(struct mock_client *client, void *data)
 	family->failed |= touch_fn(client, &touch);
 
 	if (!family->fork_first) {
-		pid = fork_start(fork_child, family);
+		pid = mock_fork(fork_child, family);
 		if (pid < 0)
 			return pid;
 	}
 
 	complete_all(&family->go);
-	fork_wait(pid);
+	mock_fork_wait(pid);
 
 	touch.write = false;
 	family->failed |= touch_fn(client, &touch);

@@ -9,6 +9,7 @@
 #include <linux/namei.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
+#include <linux/sched/task.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
@@ -473,6 +474,44 @@ long mock_run(struct mock_client *client, mock_fn fn, void *data)
 	mock_start(client, fn, data);
 	return mock_finish(client);
 }
+
+/* Children */
+
+#if defined(CONFIG_UML) && !defined(MODULE)
+pid_t mock_fork(int (*child)(void *), void *data)
+{
+	struct kernel_clone_args args = {
+		.exit_signal = SIGCHLD,
+		.fn = child,
+		.fn_arg = data,
+	};
+
+	return kernel_clone(&args);
+}
+
+void mock_fork_exit(void)
+{
+	do_exit(0);
+}
+
+void mock_fork_wait(pid_t pid)
+{
+	kernel_wait(pid, NULL);
+}
+#else
+pid_t mock_fork(int (*child)(void *), void *data)
+{
+	return -ENOSYS;
+}
+
+void mock_fork_exit(void)
+{
+}
+
+void mock_fork_wait(pid_t pid)
+{
+}
+#endif
 
 /* What clients do */
 

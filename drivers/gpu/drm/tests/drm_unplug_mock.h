@@ -133,6 +133,15 @@ long mock_finish(struct mock_client *client);
 long mock_run(struct mock_client *client, mock_fn fn, void *data);
 
 /*
+ * A real fork(), where tests are linked with what it takes. The child is a
+ * function of the test that runs in a copy of the address space, and in a task
+ * that is no kernel thread. Elsewhere mock_fork() returns -ENOSYS.
+ */
+pid_t mock_fork(int (*child)(void *), void *data);
+void mock_fork_exit(void);
+void mock_fork_wait(pid_t pid);
+
+/*
  * Most tests run twice, for the two ways out of a system. mock_leave_params is
  * for KUNIT_CASE_PARAM(), the others do it as the parameter says.
  */

@@ -594,18 +594,22 @@ static void drm_test_unplug_registered_again(struct kunit *test)
 struct handler {
 	struct mock_gate *gate;
 	unsigned int runs;
+	bool unplugs;
 	int ret;
 };
 
 static int handler_func(struct drm_device *dev, void *data, struct drm_file *file)
 {
 	struct handler *handler = *(struct handler **)data;
+	int ret = 0;
 
 	handler->runs++;
+	if (handler->unplugs)
+		drm_dev_unplug(dev);
 	if (handler->gate)
-		mock_gate_pass(handler->gate);
+		ret = mock_gate_pass(handler->gate);
 
-	return handler->ret;
+	return ret ?: handler->ret;
 }
 
 struct call {
@@ -761,6 +765,127 @@ static void drm_test_unplug_ioctl_shared_file(struct kunit *test)
 	complete_all(&gates[1].leave);
 	KUNIT_EXPECT_EQ(test, mock_finish(second), 0);
 	KUNIT_EXPECT_EQ(test, mock_finish(remover), 0);
+}
+
+/* U3: a crowd. However many handlers run, the unplug waits for the last. */
+static void drm_test_unplug_ioctl_crowd(struct kunit *test)
+{
+	struct mock_dev *mdev = mock_dev_new(test);
+	struct mock_client *clients[24];
+	struct mock_client *remover = mock_client_new(test);
+	struct file *file = mock_open(mdev, O_RDWR);
+	struct mock_gate *gates;
+	struct handler *handlers;
+	struct call *calls;
+	unsigned int i;
+
+	gates = kunit_kcalloc(test, ARRAY_SIZE(clients), sizeof(*gates), GFP_KERNEL);
+	handlers = kunit_kcalloc(test, ARRAY_SIZE(clients), sizeof(*handlers), GFP_KERNEL);
+	calls = kunit_kcalloc(test, ARRAY_SIZE(clients), sizeof(*calls), GFP_KERNEL);
+	KUNIT_ASSERT_TRUE(test, gates && handlers && calls);
+
+	for (i = 0; i < ARRAY_SIZE(clients); i++) {
+		clients[i] = mock_client_new(test);
+		mock_gate_init(&gates[i]);
+		handlers[i].gate = &gates[i];
+		calls[i].file = file;
+		calls[i].handler = &handlers[i];
+		mock_start(clients[i], call_handler, &calls[i]);
+		mock_gate_wait(test, &gates[i]);
+	}
+
+	mock_start(remover, mock_leave_fn(test), &mdev->drm);
+	mock_wait_gone(test, &mdev->drm);
+	/* From the middle to both ends. */
+	for (i = 0; i < ARRAY_SIZE(clients) - 1; i++) {
+		unsigned int n = (i + ARRAY_SIZE(clients) / 2) % ARRAY_SIZE(clients);
+
+		complete_all(&gates[n].leave);
+		KUNIT_EXPECT_EQ(test, mock_finish(clients[n]), 0);
+	}
+	KUNIT_EXPECT_FALSE(test, mock_returns_early(remover));
+	i = ARRAY_SIZE(clients) / 2 - 1;
+	complete_all(&gates[i].leave);
+	KUNIT_EXPECT_EQ(test, mock_finish(clients[i]), 0);
+	KUNIT_EXPECT_EQ(test, mock_finish(remover), 0);
+}
+
+/*
+ * T1: an unplug from inside of a section would wait for itself. That is a bug of
+ * the driver, which is told so, and does not hang.
+ */
+static void drm_test_unplug_ioctl_unplugs(struct kunit *test)
+{
+	struct mock_dev *mdev = mock_dev_new(test);
+	struct file *file = mock_open(mdev, O_RDWR);
+	struct handler handler = { .unplugs = true };
+
+	kunit_warning_suppress(test) {
+		KUNIT_EXPECT_EQ(test, call_now(file, &handler, 0), 0);
+		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, 1);
+	}
+	KUNIT_EXPECT_TRUE(test, drm_dev_is_gone(&mdev->drm));
+	KUNIT_EXPECT_EQ(test, call_now(file, &handler, 0), -ENODEV);
+	KUNIT_EXPECT_EQ(test, handler.runs, 1);
+}
+
+struct sleeper {
+	struct call call;
+	long ret;
+	pid_t pid;
+};
+
+static int sleeper_child(void *data)
+{
+	struct sleeper *sleeper = data;
+
+	sleeper->ret = call_handler(NULL, &sleeper->call);
+	mock_fork_exit();
+	return 0;
+}
+
+static long sleeper_parent(struct mock_client *client, void *data)
+{
+	struct sleeper *sleeper = data;
+
+	sleeper->pid = mock_fork(sleeper_child, sleeper);
+	if (sleeper->pid < 0)
+		return sleeper->pid;
+	mock_fork_wait(sleeper->pid);
+
+	return 0;
+}
+
+/*
+ * U4, T1: a handler of a driver that knows nothing of all this sleeps for ever,
+ * but lets itself be interrupted. It is, and the client is told why. Only tasks
+ * that return to user space can be interrupted this way.
+ */
+static void drm_test_unplug_ioctl_interrupted(struct kunit *test)
+{
+	struct mock_dev *mdev = mock_dev_new(test);
+	struct mock_client *client = mock_client_new(test);
+	struct mock_client *remover = mock_client_new(test);
+	struct mock_gate gate;
+	struct handler handler = { .gate = &gate };
+	struct sleeper sleeper = {
+		.call = { .file = mock_open(mdev, O_RDWR), .handler = &handler },
+	};
+
+	mock_gate_init(&gate);
+	mock_start(client, sleeper_parent, &sleeper);
+	mock_wait_until(test, mock_returned(client) || completion_done(&gate.entered));
+	if (mock_returned(client) && mock_finish(client) == -ENOSYS)
+		kunit_skip(test, "no way to fork");
+
+	mock_start(remover, mock_leave_fn(test), &mdev->drm);
+	KUNIT_EXPECT_NE_MSG(test, 0,
+			    wait_for_completion_timeout(&remover->done, MOCK_TIMEOUT),
+			    "the sleeper was not interrupted");
+	complete_all(&gate.leave);
+	KUNIT_EXPECT_EQ(test, mock_finish(client), 0);
+	KUNIT_EXPECT_EQ(test, mock_finish(remover), 0);
+	KUNIT_EXPECT_EQ(test, sleeper.ret, -ENODEV);
 }
 
 /* U2, U3: an ioctl without the right to it fails, and leaves no section behind. */
@@ -1257,6 +1382,9 @@ static struct kunit_case drm_unplug_tests[] = {
 	KUNIT_CASE_PARAM(drm_test_unplug_ioctl_enodev_first, mock_leave_params),
 	KUNIT_CASE_PARAM(drm_test_unplug_ioctl_in_flight, mock_leave_params),
 	KUNIT_CASE_PARAM(drm_test_unplug_ioctl_shared_file, mock_leave_params),
+	KUNIT_CASE_PARAM(drm_test_unplug_ioctl_crowd, mock_leave_params),
+	KUNIT_CASE(drm_test_unplug_ioctl_unplugs),
+	KUNIT_CASE_PARAM(drm_test_unplug_ioctl_interrupted, mock_leave_params),
 	KUNIT_CASE_PARAM(drm_test_unplug_ioctl_no_right, mock_leave_params),
 	KUNIT_CASE_PARAM(drm_test_unplug_ioctl_error_is_enodev, mock_leave_params),
 	KUNIT_CASE_PARAM(drm_test_unplug_ioctl_error_in_flight, mock_leave_params),
