@@ -186,6 +186,44 @@ static void drm_test_unplug_fence_outlive(struct kunit *test)
 	dma_fence_put(late);
 }
 
+/* T3: a driver may free its CRTCs and connectors when it is unbound, not later. */
+static void drm_test_unplug_fence_cleanup(struct kunit *test)
+{
+	struct mock_dev *mdev = mock_dev_alloc(test, &mock_driver);
+	struct drm_writeback_connector *writeback;
+	struct dma_fence *fence[2];
+	struct drm_plane *plane;
+	struct drm_crtc *crtc;
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, mdev);
+	plane = drm_kunit_helper_create_primary_plane(test, &mdev->drm, NULL, NULL, NULL, 0,
+						      NULL);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, plane);
+	crtc = kunit_kzalloc(test, sizeof(*crtc), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, crtc);
+	KUNIT_ASSERT_EQ(test, 0, drm_crtc_init_with_planes(&mdev->drm, crtc, plane, NULL,
+							   &fence_crtc_funcs, NULL));
+	writeback = kunit_kzalloc(test, sizeof(*writeback), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, writeback);
+	KUNIT_ASSERT_EQ(test, 0, drm_connector_init(&mdev->drm, &writeback->base,
+						    &fence_connector_funcs,
+						    DRM_MODE_CONNECTOR_WRITEBACK));
+
+	fence[0] = drm_crtc_create_fence(crtc);
+	KUNIT_ASSERT_NOT_NULL(test, fence[0]);
+	fence[1] = drm_writeback_get_out_fence(writeback);
+	KUNIT_ASSERT_NOT_NULL(test, fence[1]);
+
+	drm_crtc_cleanup(crtc);
+	KUNIT_EXPECT_EQ(test, dma_fence_get_status(fence[0]), -ENODEV);
+	KUNIT_EXPECT_EQ(test, dma_fence_get_status(fence[1]), 0);
+	drm_connector_cleanup(&writeback->base);
+	KUNIT_EXPECT_EQ(test, dma_fence_get_status(fence[1]), -ENODEV);
+
+	dma_fence_put(fence[0]);
+	dma_fence_put(fence[1]);
+}
+
 /* A fence that was given up does not stay for ever. */
 static void drm_test_unplug_fence_forget(struct kunit *test)
 {
@@ -371,6 +409,7 @@ static void drm_test_unplug_of_parent(struct kunit *test)
 static struct kunit_case drm_unplug_fences_tests[] = {
 	KUNIT_CASE_PARAM(drm_test_unplug_fence_unbind, fence_kind_gen_params),
 	KUNIT_CASE_PARAM(drm_test_unplug_fence_outlive, fence_kind_gen_params),
+	KUNIT_CASE(drm_test_unplug_fence_cleanup),
 	KUNIT_CASE_PARAM(drm_test_unplug_fence_forget, fence_kind_gen_params),
 	KUNIT_CASE(drm_test_unplug_fence_event),
 	KUNIT_CASE(drm_test_unplug_fence_end),
