@@ -501,7 +501,7 @@ void mock_fork_wait(pid_t pid)
 #else
 pid_t mock_fork(int (*child)(void *), void *data)
 {
-	return -ENOSYS;
+	return -EOPNOTSUPP;
 }
 
 void mock_fork_exit(void)

@@ -135,7 +135,7 @@ long mock_run(struct mock_client *client, mock_fn fn, void *data);
 /*
  * A real fork(), where tests are linked with what it takes. The child is a
  * function of the test that runs in a copy of the address space, and in a task
- * that is no kernel thread. Elsewhere mock_fork() returns -ENOSYS.
+ * that is no kernel thread. Elsewhere mock_fork() returns -EOPNOTSUPP.
  */
 pid_t mock_fork(int (*child)(void *), void *data);
 void mock_fork_exit(void);
@@ -170,9 +170,10 @@ long mock_ioctl(struct mock_client *client, struct file *file, unsigned int cmd,
 #define mock_wait_until(test, cond)					\
 do {									\
 	unsigned long __end = jiffies + MOCK_TIMEOUT;			\
-	while (!(cond) && time_before(jiffies, __end))			\
+	bool __true;							\
+	while (!(__true = (cond)) && time_before(jiffies, __end))	\
 		schedule_timeout_uninterruptible(1);			\
-	KUNIT_EXPECT_TRUE_MSG(test, cond, "waited too long");		\
+	KUNIT_EXPECT_TRUE_MSG(test, __true, "waited too long");		\
 } while (0)
 
 #endif
