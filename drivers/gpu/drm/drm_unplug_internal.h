@@ -109,6 +109,9 @@ struct drm_unplug {
 	/** @scratch: who has maps of the device, and its scratch page */
 	DECLARE_HASHTABLE(scratch, 6);
 
+	/** @zeroes: what private maps show where they were not written to */
+	struct page *zeroes;
+
 	/** @devices: entry in the list of all devices */
 	struct list_head devices;
 

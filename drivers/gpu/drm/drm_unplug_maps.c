@@ -27,7 +27,8 @@
  * and it is not passed on by fork(). Within a client all lost pages are the
  * same page, which keeps the cost independent of the size and number of maps:
  * one page for each client that touches a lost map, one small record for each
- * client that has maps, one copy of each vm_ops table. The record and the page
+ * client that has maps, one copy of each vm_ops table, and one page of zeros for
+ * all MAP_PRIVATE maps, which nobody can write to. The record and the page
  * go away with the client's last map.
  */
 
@@ -140,20 +141,11 @@ static void drm_unplug_scratch_put(struct drm_unplug *unplug,
 	kfree(scratch);
 }
 
-/* The scratch page of the client that @vma belongs to. */
-static struct page *drm_unplug_scratch_page(struct drm_unplug *unplug,
-					    struct vm_area_struct *vma)
+/* The page in @slot, which is allocated on first use. */
+static struct page *drm_unplug_page_once(struct page **slot)
 {
-	struct drm_unplug_scratch *scratch;
-	struct page *page;
+	struct page *page = READ_ONCE(*slot);
 
-	/* The VMA is counted, and cannot go away under a fault. */
-	scoped_guard(spinlock, &unplug->maps_lock)
-		scratch = drm_unplug_scratch_find(unplug, vma);
-	if (WARN_ON_ONCE(!scratch))
-		return NULL;
-
-	page = READ_ONCE(scratch->page);
 	if (page)
 		return page;
 
@@ -161,12 +153,27 @@ static struct page *drm_unplug_scratch_page(struct drm_unplug *unplug,
 	if (!page)
 		return NULL;
 
-	if (cmpxchg(&scratch->page, NULL, page)) {
+	if (cmpxchg(slot, NULL, page)) {
 		__free_page(page);
-		page = scratch->page;
+		page = *slot;
 	}
 
 	return page;
+}
+
+/* The scratch page of the client that @vma belongs to. */
+static struct page *drm_unplug_scratch_page(struct drm_unplug *unplug,
+					    struct vm_area_struct *vma)
+{
+	struct drm_unplug_scratch *scratch;
+
+	/* The VMA is counted, and cannot go away under a fault. */
+	scoped_guard(spinlock, &unplug->maps_lock)
+		scratch = drm_unplug_scratch_find(unplug, vma);
+	if (WARN_ON_ONCE(!scratch))
+		return NULL;
+
+	return drm_unplug_page_once(&scratch->page);
 }
 
 /*
@@ -203,15 +210,20 @@ static vm_fault_t drm_unplug_fault_gone(struct drm_unplug *unplug,
 {
 	struct vm_area_struct *vma = vmf->vma;
 	struct page *page;
+	bool cow = is_cow_mapping(vma->vm_flags);
 
-	page = drm_unplug_scratch_page(unplug, vma);
+	/*
+	 * A private mapping copies before it writes, so that all can share a page.
+	 * It must not be the scratch page: fork() copies the PTEs.
+	 */
+	page = cow ? drm_unplug_page_once(&unplug->zeroes) :
+		     drm_unplug_scratch_page(unplug, vma);
 	if (!page)
 		return VM_FAULT_OOM;
 
-	/* A private mapping may not have bare PFNs, and copies before it writes. */
-	if ((vma->vm_flags & VM_PFNMAP) && !is_cow_mapping(vma->vm_flags))
+	if ((vma->vm_flags & VM_PFNMAP) && !cow)
 		return drm_unplug_insert(vmf, page);
-	if ((vma->vm_flags & VM_MIXEDMAP) && !is_cow_mapping(vma->vm_flags))
+	if ((vma->vm_flags & VM_MIXEDMAP) && !cow)
 		return vmf_insert_mixed(vma, vmf->address, page_to_pfn(page));
 
 	get_page(page);
@@ -501,7 +513,10 @@ int drm_unplug_mmap_gone(struct drm_gem_object *obj, struct vm_area_struct *vma)
 
 	vma->vm_private_data = obj;
 	vma->vm_ops = &drm_unplug_gone_vm_ops;
-	vm_flags_set(vma, VM_IO | VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
+	vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP);
+	/* A private mapping may not have bare PFNs. */
+	if (!is_cow_mapping(vma->vm_flags))
+		vm_flags_set(vma, VM_IO | VM_PFNMAP);
 	vma->vm_page_prot = vm_get_page_prot(vma->vm_flags);
 
 	return drm_unplug_mmap(obj->dev, vma);
@@ -523,6 +538,9 @@ void drm_unplug_maps_fini(struct drm_unplug *unplug)
 
 	list_for_each_entry_safe(w, next, &unplug->vm_ops, node)
 		kfree(w);
+
+	if (unplug->zeroes)
+		__free_page(unplug->zeroes);
 }
 
 /**

@@ -804,7 +804,20 @@ static void drm_test_unplug_map_copy_on_write(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, peek(client, late.addr), 0xffff);
 	KUNIT_EXPECT_EQ(test, peek(client, shared.addr), 0);
 	KUNIT_EXPECT_EQ(test, peek(client, late.addr + PAGE_SIZE), 0);
+	poke(client, shared.addr + 8, 0x1919);
+	KUNIT_EXPECT_EQ_MSG(test, peek(client, late.addr + PAGE_SIZE + 8), 0,
+			    "what was written to another map is seen here");
 	gem_expect_untouched(test, gem);
+
+	/* A driver that could not have made a private map is not asked any more. */
+	late = (struct map){ .flags = MAP_PRIVATE };
+	gem = gem_new(test, file, &gem_pfn_funcs, PAGES * PAGE_SIZE);
+	KUNIT_ASSERT_EQ(test, map_gem(client, &late, file, &gem->base), 0);
+	KUNIT_EXPECT_EQ(test, peek(client, late.addr), 0);
+	poke(client, late.addr, 0x2020);
+	poke(client, late.addr + PAGE_SIZE, 0x2121);
+	KUNIT_EXPECT_EQ(test, peek(client, late.addr), 0x2020);
+	KUNIT_EXPECT_EQ(test, peek(client, shared.addr), 0);
 }
 
 struct access {
@@ -1098,6 +1111,75 @@ static void drm_test_unplug_map_fork(struct kunit *test)
 	}
 }
 
+struct cow_family {
+	struct map *shared, *private;
+	struct completion go;
+	long failed;
+	u32 child_read;
+};
+
+static int cow_child(void *data)
+{
+	struct cow_family *family = data;
+	struct touch touch = { .addr = family->private->addr };
+
+	wait_for_completion(&family->go);
+	family->failed |= touch_fn(NULL, &touch);
+	family->child_read = touch.value;
+	mock_fork_exit();
+	return 0;
+}
+
+static long cow_parent(struct mock_client *client, void *data)
+{
+	struct cow_family *family = data;
+	struct touch touch = { .addr = family->private->addr };
+	struct touch own = { .addr = touch.addr + PAGE_SIZE, .value = 1, .write = true };
+	struct touch leak = { .addr = family->shared->addr, .value = 0xa2, .write = true };
+	pid_t pid;
+
+	/* A page to copy, and one that makes fork() copy what there is. */
+	family->failed |= touch_fn(client, &touch);
+	family->failed |= touch_fn(client, &own);
+	pid = mock_fork(cow_child, family);
+	if (pid < 0)
+		return pid;
+
+	family->failed |= touch_fn(client, &leak);
+	complete_all(&family->go);
+	mock_fork_wait(pid);
+
+	return 0;
+}
+
+/*
+ * M5: fork() copies the PTEs of a private map. They must not show the child what
+ * its parent writes to another map from then on.
+ */
+static void drm_test_unplug_map_fork_copy_on_write(struct kunit *test)
+{
+	struct mock_dev *mdev = mock_dev_new(test);
+	struct mock_client *client = mock_client_new(test);
+	struct file *file = mock_open(mdev, O_RDWR);
+	struct gem *gem = gem_new(test, file, &gem_page_funcs, PAGES * PAGE_SIZE);
+	struct map shared = {}, private = { .flags = MAP_PRIVATE };
+	struct cow_family family = { .shared = &shared, .private = &private };
+	long ret;
+
+	init_completion(&family.go);
+	KUNIT_ASSERT_EQ(test, map_gem(client, &shared, file, &gem->base), 0);
+	KUNIT_ASSERT_EQ(test, map_gem(client, &private, file, &gem->base), 0);
+	drm_dev_unplug(&mdev->drm);
+	ret = mock_run(client, cow_parent, &family);
+	if (ret == -ENOSYS)
+		kunit_skip(test, "no way to fork");
+
+	KUNIT_EXPECT_EQ(test, ret, 0);
+	KUNIT_EXPECT_EQ(test, family.failed, 0);
+	KUNIT_EXPECT_EQ_MSG(test, family.child_read, 0,
+			    "the child can read what the parent wrote");
+}
+
 /* M1: faults of several threads and an unplug, at no particular moment. */
 struct race {
 	struct map map;
@@ -1178,6 +1260,7 @@ static struct kunit_case drm_unplug_maps_tests[] = {
 	KUNIT_CASE_PARAM(drm_test_unplug_map_outlives_device, map_case_gen_params),
 	KUNIT_CASE(drm_test_unplug_map_fork_wipes),
 	KUNIT_CASE_PARAM(drm_test_unplug_map_fork, map_case_gen_params),
+	KUNIT_CASE(drm_test_unplug_map_fork_copy_on_write),
 	KUNIT_CASE_PARAM(drm_test_unplug_map_race, map_case_gen_params),
 	{}
 };
