@@ -25,10 +25,11 @@ void sim_regs_init(struct sim_card *card)
 	sim_set_reg(card, MC_SEQ_MISC0, 0x50000000);
 }
 
-/* A read of a card that is not there gives all ones. So does all of its memory, from now on. */
+/* A read of a card that is not there gives all ones: registers first, then 256 MiB of memory. */
 void sim_regs_gone(struct sim_card *card)
 {
 	memset_io(card->regs, 0xff, SIM_REG_SIZE);
+	memset64((__force u64 *)card->vram, ~0ULL, SIM_VRAM_SIZE / 8);
 }
 
 void sim_reg_name(u32 dword, char *text, size_t size)

@@ -3,6 +3,7 @@
 
 #include <linux/debugfs.h>
 #include <linux/seq_file.h>
+#include <linux/string.h>
 
 #include "sim.h"
 
@@ -63,6 +64,20 @@ static unsigned int touched(struct sim_card *card, struct seq_file *list)
 	return count;
 }
 
+/* The same for video memory, in pages; a write of all ones leaves no trace in either. */
+static unsigned int touched_pages(struct sim_card *card)
+{
+	const void *vram = (__force void *)card->vram;
+	unsigned int count = 0;
+	unsigned long at;
+
+	for (at = 0; at < SIM_VRAM_SIZE; at += PAGE_SIZE) {
+		count += !!memchr_inv(vram + at, 0xff, PAGE_SIZE);
+		cond_resched();
+	}
+	return count;
+}
+
 /* One "key value" a line, then one "register NAME VALUE" for each that was written after the
  * card was gone, then one "note ..." for each of the last notes.
  */
@@ -83,6 +98,7 @@ static int verdict_show(struct seq_file *file, void *data)
 	seq_printf(file, "fences %llu\n", card->fences);
 	seq_printf(file, "interrupts %llu\n", card->interrupts);
 	seq_printf(file, "registers_written_after %u\n", gone ? touched(card, NULL) : 0);
+	seq_printf(file, "vram_pages_written_after %u\n", gone ? touched_pages(card) : 0);
 
 	spin_lock_irq(&card->note_lock);
 	for (i = 0; i < SIM_NOTES; i++)

@@ -93,7 +93,7 @@ static void concurrent(void)
 		child[i] = fork();
 		if (child[i])
 			continue;
-		for (round = 0; round < 25; round++)
+		for (round = 0; round < 8; round++)
 			sim_control(sim_card(), commands[(i + round * (i + 1)) % 3]);
 		_exit(0);
 	}
@@ -122,6 +122,10 @@ static void gone(void)
 	check_ok(sim_control(sim_card(), "surprise"));
 	check_eq(regs[SCRATCH_REG0], 0xffffffff);
 	check_eq(sim_verdict(sim_card(), "registers_written_after"), 0);
+	check_eq(*vram32(DATA), 0xffffffff);
+	check_eq(sim_verdict(sim_card(), "vram_pages_written_after"), 0);
+	*vram32(DATA) = 1;
+	check_eq(sim_verdict(sim_card(), "vram_pages_written_after"), 1);
 	/* The witness: who writes now is found out. */
 	regs[SCRATCH_REG0] = 0x5a;
 	regs[SDMA0_GFX_RB_WPTR + 0x200] = 0x10;

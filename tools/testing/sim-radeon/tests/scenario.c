@@ -364,6 +364,8 @@ int main(int argc, char **argv)
 	sleep_ms(1000);
 	say("registers written, with the late close", "%llu",
 	    sim_verdict(sim_card(), "registers_written_after"));
+	say("pages of VRAM written, with the late close", "%llu",
+	    sim_verdict(sim_card(), "vram_pages_written_after"));
 	say("DMA to memory that is not mapped", "%llu", sim_verdict(sim_card(), "dma_stray_writes"));
 	return 0;
 }
