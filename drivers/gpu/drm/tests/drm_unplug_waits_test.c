@@ -260,12 +260,15 @@ static void poller_end(struct poller *poller)
 		remove_wait_queue(poller->head, &poller->entry);
 }
 
-static __poll_t poll_now(struct file *file)
-{
-	return vfs_poll(file, NULL);
-}
+/* KUnit compares integers, which a __poll_t is not for sparse. */
+#define POLL_INT(mask)	((__force unsigned int)(__poll_t)(mask))
+#define POLL_EVENT	POLL_INT(EPOLLIN | EPOLLRDNORM)
+#define POLL_GONE	POLL_INT(EPOLLHUP | EPOLLERR)
 
-#define POLL_GONE	(EPOLLHUP | EPOLLERR)
+static unsigned int poll_now(struct file *file)
+{
+	return POLL_INT(vfs_poll(file, NULL));
+}
 
 /*
  * U5: pollers are woken, once, all that share the file; from then on poll() says
@@ -289,7 +292,7 @@ static void drm_test_unplug_poll_latched(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(pollers); i++) {
 		poller_end(&pollers[i]);
 		KUNIT_EXPECT_EQ(test, atomic_read(&pollers[i].wakes), 1);
-		KUNIT_EXPECT_EQ(test, pollers[i].reported & POLL_GONE, POLL_GONE);
+		KUNIT_EXPECT_EQ(test, POLL_INT(pollers[i].reported) & POLL_GONE, POLL_GONE);
 	}
 
 	KUNIT_EXPECT_EQ(test, poll_now(file), POLL_GONE);
@@ -309,9 +312,9 @@ static void drm_test_unplug_poll_with_events(struct kunit *test)
 	struct file *file = mock_open(mdev, O_RDWR);
 
 	event_send(file, event_promise(test, file, 1));
-	KUNIT_EXPECT_EQ(test, poll_now(file), EPOLLIN | EPOLLRDNORM);
+	KUNIT_EXPECT_EQ(test, poll_now(file), POLL_EVENT);
 	mock_leave(test, mdev);
-	KUNIT_EXPECT_EQ(test, poll_now(file), EPOLLIN | EPOLLRDNORM | POLL_GONE);
+	KUNIT_EXPECT_EQ(test, poll_now(file), POLL_EVENT | POLL_GONE);
 	KUNIT_EXPECT_GT(test, read_now(client, file), 0);
 	KUNIT_EXPECT_EQ(test, poll_now(file), POLL_GONE);
 	KUNIT_EXPECT_EQ(test, read_now(client, file), -ENODEV);
