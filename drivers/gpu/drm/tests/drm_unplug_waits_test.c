@@ -245,13 +245,18 @@ static void poller_queue(struct file *file, wait_queue_head_t *head,
 	add_wait_queue(head, &poller->entry);
 }
 
-static __poll_t poller_start(struct poller *poller, struct file *file)
+/* KUnit compares integers, which a __poll_t is not for sparse. */
+#define POLL_INT(mask)	((__force unsigned int)(__poll_t)(mask))
+#define POLL_EVENT	POLL_INT(EPOLLIN | EPOLLRDNORM)
+#define POLL_GONE	POLL_INT(EPOLLHUP | EPOLLERR)
+
+static unsigned int poller_start(struct poller *poller, struct file *file)
 {
 	memset(poller, 0, sizeof(*poller));
 	init_poll_funcptr(&poller->table, poller_queue);
 	poller->table._key = EPOLLIN | EPOLLHUP | EPOLLERR;
 
-	return vfs_poll(file, &poller->table);
+	return POLL_INT(vfs_poll(file, &poller->table));
 }
 
 static void poller_end(struct poller *poller)
@@ -259,11 +264,6 @@ static void poller_end(struct poller *poller)
 	if (poller->head)
 		remove_wait_queue(poller->head, &poller->entry);
 }
-
-/* KUnit compares integers, which a __poll_t is not for sparse. */
-#define POLL_INT(mask)	((__force unsigned int)(__poll_t)(mask))
-#define POLL_EVENT	POLL_INT(EPOLLIN | EPOLLRDNORM)
-#define POLL_GONE	POLL_INT(EPOLLHUP | EPOLLERR)
 
 static unsigned int poll_now(struct file *file)
 {
