@@ -71,6 +71,7 @@ static void vanish(struct sim_card *card, const char *how)
 	card->pulled_at = ktime_get();
 	timer_delete_sync(&card->irq_timer);
 	sim_regs_gone(card);
+	sim_trap_arm(card);
 	mutex_unlock(&card->lock);
 }
 

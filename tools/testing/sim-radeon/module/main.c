@@ -229,6 +229,7 @@ static int card_init(struct sim_card *card, unsigned int index)
 		return error;
 	sim_control_init(card, debugfs_root);
 	sim_witness_init(card);
+	sim_trap_init(card);
 	return 0;
 }
 
@@ -239,6 +240,7 @@ static void sim_exit(void)
 	debugfs_remove(debugfs_root);
 	for (i = 0; i < sim_card_count; i++)
 		card_fini(&sim_cards[i]);
+	sim_trap_exit();
 	bus_unregister_notifier(&pci_bus_type, &pci_block);
 	cancel_delayed_work_sync(&reap_work);
 }

@@ -111,6 +111,7 @@ enum sim_note {
 	SIM_NOTE_DMA_STRAY_READ,
 	SIM_NOTE_LATE_WRITE,
 	SIM_NOTE_BAR_MOVED,
+	SIM_NOTE_NO_TRAP,
 	SIM_NOTES
 };
 
@@ -172,6 +173,11 @@ struct sim_card {
 	spinlock_t dma_lock;		/* mapped */
 	u16 *mapped;
 	unsigned long mapped_pages;
+
+	/* trap.c */
+	bool trap;
+	u64 trapped_reads;
+	u64 trapped_writes;
 
 	spinlock_t note_lock;		/* witness */
 	struct sim_witness witness;
@@ -251,6 +257,12 @@ int sim_fill(struct sim_ring *ring, u32 vmid, u64 to, u32 value, u64 bytes);
 
 /* control.c */
 void sim_control_init(struct sim_card *card, struct dentry *root);
+
+/* trap.c */
+void sim_trap_init(struct sim_card *card);
+void sim_trap_arm(struct sim_card *card);
+void sim_trap_reset(struct sim_card *card);
+void sim_trap_exit(void);
 
 /* witness.c */
 __printf(3, 4)

@@ -15,6 +15,7 @@ static const char * const note_names[SIM_NOTES] = {
 	[SIM_NOTE_DMA_STRAY_READ] = "dma_stray_reads",
 	[SIM_NOTE_LATE_WRITE] = "late_writes",
 	[SIM_NOTE_BAR_MOVED] = "bars_moved",
+	[SIM_NOTE_NO_TRAP] = "traps_failed",
 };
 
 void sim_note(struct sim_card *card, enum sim_note note, const char *format, ...)
@@ -42,6 +43,7 @@ void sim_witness_reset(struct sim_card *card)
 	spin_lock_irqsave(&card->note_lock, flags);
 	memset(&card->witness, 0, sizeof(card->witness));
 	spin_unlock_irqrestore(&card->note_lock, flags);
+	sim_trap_reset(card);
 }
 
 /* Registers that are not all ones, though the card is gone: somebody has written them. */
@@ -99,6 +101,10 @@ static int verdict_show(struct seq_file *file, void *data)
 	seq_printf(file, "interrupts %llu\n", card->interrupts);
 	seq_printf(file, "registers_written_after %u\n", gone ? touched(card, NULL) : 0);
 	seq_printf(file, "vram_pages_written_after %u\n", gone ? touched_pages(card) : 0);
+
+	seq_printf(file, "trap %s\n", card->trap ? "on" : "off");
+	seq_printf(file, "trapped_reads %llu\n", card->trapped_reads);
+	seq_printf(file, "trapped_writes %llu\n", card->trapped_writes);
 
 	spin_lock_irq(&card->note_lock);
 	for (i = 0; i < SIM_NOTES; i++)
