@@ -119,9 +119,10 @@ void __stack_chk_fail(void)
 }
 
 /* Retpolines where none is needed. */
-#define THUNK(reg) asm(".globl __x86_indirect_thunk_" #reg "\n__x86_indirect_thunk_" #reg ":\njmp *%" #reg);
-THUNK(rax) THUNK(rbx) THUNK(rcx) THUNK(rdx) THUNK(rsi) THUNK(rdi) THUNK(rbp) THUNK(r8) THUNK(r9)
-THUNK(r10) THUNK(r11) THUNK(r12) THUNK(r13) THUNK(r14) THUNK(r15)
+asm(".irp reg, rax, rbx, rcx, rdx, rsi, rdi, rbp, r8, r9, r10, r11, r12, r13, r14, r15\n"
+    ".globl __x86_indirect_thunk_\\reg\n"
+    "__x86_indirect_thunk_\\reg: jmp *%\\reg\n"
+    ".endr");
 
 _Bool bare_drm_dev_enter(void *dev, int *idx);
 _Bool bare_drm_dev_enter(void *dev, int *idx)

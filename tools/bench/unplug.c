@@ -152,7 +152,8 @@ static int open_target(struct target *t)
 	for (;;) {
 		found(path, sizeof(path), t->cards, t->id);
 		if (*path) {
-			snprintf(dev.card, sizeof(dev.card), "/dev/dri/%.32s", strrchr(path, '/') + 1);
+			snprintf(dev.card, sizeof(dev.card), "/dev/dri/%.32s",
+				 strrchr(path, '/') + 1);
 			fd = open_card(0);
 			if (fd >= 0)
 				return fd;
@@ -180,7 +181,8 @@ static void watch(struct target *t)
 
 	put(TRACING "events/bench/enable", "0", 0);
 	put(TRACING "kprobe_events", "", O_TRUNC);
-	snprintf(text, sizeof(text), "p:bench/begin %s\nr:bench/end %s\n", t->function, t->function);
+	snprintf(text, sizeof(text), "p:bench/begin %s\nr:bench/end %s\n",
+		 t->function, t->function);
 	if (!put(TRACING "trace_clock", "mono", 0) || !put(TRACING "kprobe_events", text, 0) ||
 	    !put(TRACING "events/bench/enable", "1", 0))
 		die("kprobe events");
@@ -313,9 +315,11 @@ static void maps(struct target *t, unsigned int n, unsigned int repeat)
 		if (dumb_create(fd, 32, 32, &d) || d.size != PAGE)
 			die("CREATE_DUMB");
 		area = mmap(NULL, (n + 1) * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (area == MAP_FAILED)
+			die("mmap");
 		for (i = 0; i < n; i++) {
-			if (mmap(area + i * PAGE, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
-				 fd, d.offset) == MAP_FAILED)
+			if (mmap(area + i * PAGE, PAGE, PROT_READ | PROT_WRITE,
+				 MAP_SHARED | MAP_FIXED, fd, d.offset) == MAP_FAILED)
 				die("mmap");
 			*(volatile char *)(area + i * PAGE) = 1;
 		}
@@ -424,7 +428,9 @@ static int wait_vblank(int fd)
 {
 	/* Hours away, but the kernel gives up after three seconds. */
 	do {
-		union drm_wait_vblank w = { .request = { .type = _DRM_VBLANK_RELATIVE, .sequence = 1000000 } };
+		union drm_wait_vblank w = {
+			.request = { .type = _DRM_VBLANK_RELATIVE, .sequence = 1000000 },
+		};
 
 		if (!ioctl(fd, DRM_IOCTL_WAIT_VBLANK, &w))
 			return 0;
