@@ -186,6 +186,20 @@ static void drm_test_unplug_fence_outlive(struct kunit *test)
 	dma_fence_put(late);
 }
 
+static const struct drm_crtc_funcs old_crtc_funcs = {
+	.atomic_destroy_state = drm_atomic_helper_crtc_destroy_state,
+	.atomic_duplicate_state = drm_atomic_helper_crtc_duplicate_state,
+	.destroy = drm_crtc_cleanup,
+	.reset = drm_atomic_helper_crtc_reset,
+};
+
+static const struct drm_connector_funcs old_connector_funcs = {
+	.atomic_destroy_state = drm_atomic_helper_connector_destroy_state,
+	.atomic_duplicate_state = drm_atomic_helper_connector_duplicate_state,
+	.destroy = drm_connector_cleanup,
+	.reset = drm_atomic_helper_connector_reset,
+};
+
 /* T3: a driver may free its CRTCs and connectors when it is unbound, not later. */
 static void drm_test_unplug_fence_cleanup(struct kunit *test)
 {
@@ -202,11 +216,11 @@ static void drm_test_unplug_fence_cleanup(struct kunit *test)
 	crtc = kunit_kzalloc(test, sizeof(*crtc), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, crtc);
 	KUNIT_ASSERT_EQ(test, 0, drm_crtc_init_with_planes(&mdev->drm, crtc, plane, NULL,
-							   &fence_crtc_funcs, NULL));
+							   &old_crtc_funcs, NULL));
 	writeback = kunit_kzalloc(test, sizeof(*writeback), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, writeback);
 	KUNIT_ASSERT_EQ(test, 0, drm_connector_init(&mdev->drm, &writeback->base,
-						    &fence_connector_funcs,
+						    &old_connector_funcs,
 						    DRM_MODE_CONNECTOR_WRITEBACK));
 
 	fence[0] = drm_crtc_create_fence(crtc);

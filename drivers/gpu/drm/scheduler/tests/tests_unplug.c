@@ -34,6 +34,7 @@
  * @timedout_job: timedout_job() of the mock scheduler
  * @fini: @sched was torn down
  * @freed: how many jobs were
+ * @slow: that takes some time in a worker
  */
 struct unplug_ctx {
 	struct drm_device *drm;
@@ -41,6 +42,7 @@ struct unplug_ctx {
 	struct drm_sched_backend_ops ops;
 	bool fini;
 	atomic_t freed;
+	bool slow;
 };
 
 DEFINE_DRM_GEM_FOPS(unplug_fops);
@@ -68,6 +70,8 @@ static void unplug_free_job(struct drm_sched_job *sched_job)
 	struct drm_mock_sched_job *job = drm_sched_job_to_mock_job(sched_job);
 	struct unplug_ctx *ctx = unplug_ctx_of(job);
 
+	if (ctx->slow && (current->flags & PF_WQ_WORKER))
+		schedule_timeout_uninterruptible(UNPLUG_GRACE);
 	if (kref_read(&job->hw_fence.refcount))
 		dma_fence_put(&job->hw_fence);
 	drm_sched_job_cleanup(sched_job);
@@ -402,18 +406,28 @@ static void unplug_late_job(struct kunit *test)
 /* F1, T1: jobs of a killed entity that wait for another device, or their kin. */
 static void unplug_killed(struct kunit *test)
 {
-	struct drm_mock_sched_entity *entity = unplug_entity(test);
-	struct dma_fence *foreign = unplug_foreign_fence(test);
-	struct unplug_job job[3];
+	struct drm_mock_sched_entity *entity[2] = { unplug_entity(test), unplug_entity(test) };
+	struct dma_fence *foreign[2] = { unplug_foreign_fence(test), unplug_foreign_fence(test) };
+	unsigned long end = jiffies + UNPLUG_TIMEOUT;
+	struct unplug_job job[5];
 	int i;
 
-	job[0] = unplug_submit(test, entity, NULL, 0);
+	job[0] = unplug_submit(test, entity[0], NULL, 0);
 	unplug_wait_running(test, &job[0]);
-	job[1] = unplug_submit(test, entity, foreign, 0);
-	job[2] = unplug_submit(test, entity, NULL, 0);
-	drm_sched_entity_fini(&entity->base);
-	KUNIT_EXPECT_FALSE(test, dma_fence_is_signaled(job[1].fence));
+	job[1] = unplug_submit(test, entity[0], foreign[0], 0);
+	job[2] = unplug_submit(test, entity[0], NULL, 0);
+	job[3] = unplug_submit(test, entity[1], foreign[1], 0);
+	job[4] = unplug_submit(test, entity[1], NULL, 0);
+	drm_sched_entity_fini(&entity[0]->base);
+	drm_sched_entity_fini(&entity[1]->base);
 
+	/* One waits for a job that runs, the other for the other device by now. */
+	while (list_empty(&foreign[1]->cb_list) && time_before(jiffies, end))
+		schedule_timeout_uninterruptible(1);
+	KUNIT_EXPECT_FALSE(test, dma_fence_is_signaled(job[1].fence));
+	KUNIT_EXPECT_FALSE(test, dma_fence_is_signaled(job[3].fence));
+
+	unplug_ctx()->slow = true;
 	unplug_now(test);
 
 	KUNIT_EXPECT_EQ(test, atomic_read(&unplug_ctx()->freed), ARRAY_SIZE(job));
@@ -423,8 +437,10 @@ static void unplug_killed(struct kunit *test)
 		dma_fence_put(job[i].fence);
 	}
 
-	dma_fence_signal(foreign);
-	dma_fence_put(foreign);
+	for (i = 0; i < ARRAY_SIZE(foreign); i++) {
+		dma_fence_signal(foreign[i]);
+		dma_fence_put(foreign[i]);
+	}
 }
 
 /* The same, while the other device signals. */
