@@ -35,6 +35,16 @@ bool sim_dma_mapped(struct sim_card *card, phys_addr_t phys)
 	return page < card->mapped_pages && READ_ONCE(card->mapped[page]);
 }
 
+/* How many pages are mapped: none, when the driver has given all back. */
+unsigned long sim_dma_pages(struct sim_card *card)
+{
+	unsigned long page, count = 0;
+
+	for (page = 0; page < card->mapped_pages; page++)
+		count += !!READ_ONCE(card->mapped[page]);
+	return count;
+}
+
 static dma_addr_t sim_map_phys(struct device *dev, phys_addr_t phys, size_t size,
 			       enum dma_data_direction direction, unsigned long attrs)
 {

@@ -157,7 +157,7 @@ void sim_late_writes(struct sim_card *card, bool fences)
 				writel(write->value, write->vram);
 			continue;
 		}
-		if (!sim_write_phys(card, write->phys, &write->value, 4))
+		if (!sim_write_phys(card, write->phys, &write->value, 4) && !card->present)
 			sim_note(card, SIM_NOTE_LATE_WRITE, "late %s of %#x at system memory %#llx",
 				 fences ? "fence" : "write", write->value, (u64)write->phys);
 		write->phys = 0;

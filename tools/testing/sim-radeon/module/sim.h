@@ -228,6 +228,7 @@ void sim_reg_name(u32 dword, char *text, size_t size);
 int sim_dma_init(struct sim_card *card);
 void sim_dma_fini(struct sim_card *card);
 void sim_dma_attach(struct sim_card *card, struct device *dev);
+unsigned long sim_dma_pages(struct sim_card *card);
 bool sim_dma_mapped(struct sim_card *card, phys_addr_t phys);
 
 /* gpuvm.c: n bytes at a GPU address; vmid 0 is the address space of the kernel */

@@ -102,6 +102,7 @@ static int verdict_show(struct seq_file *file, void *data)
 	seq_printf(file, "registers_written_after %u\n", gone ? touched(card, NULL) : 0);
 	seq_printf(file, "vram_pages_written_after %u\n", gone ? touched_pages(card) : 0);
 
+	seq_printf(file, "dma_pages_mapped %lu\n", sim_dma_pages(card));
 	seq_printf(file, "trap %s\n", card->trap ? "on" : "off");
 	seq_printf(file, "trapped_reads %llu\n", card->trapped_reads);
 	seq_printf(file, "trapped_writes %llu\n", card->trapped_writes);

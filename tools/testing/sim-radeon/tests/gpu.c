@@ -63,10 +63,7 @@ int gpu_submit(struct gpu *gpu, unsigned int ip, unsigned int ring, const uint32
 	       unsigned int count, struct buffer *const *buffers, unsigned int buffer_count,
 	       struct amdgpu_cs_fence *fence)
 {
-	/* Kept: the card may read it long after we have returned. */
-	static struct buffer ib;
-	static amdgpu_device_handle owner;
-	static unsigned int used;
+	struct buffer *ib = &gpu->ib;
 	amdgpu_bo_handle handles[8];
 	amdgpu_bo_list_handle list;
 	struct amdgpu_cs_ib_info info = { };
@@ -74,26 +71,25 @@ int gpu_submit(struct gpu *gpu, unsigned int ip, unsigned int ring, const uint32
 	unsigned int i, at;
 	int error;
 
-	if (owner != gpu->dev || used + count + 8 > 4096) {
-		buffer_alloc(gpu, &ib, 4096 * 4, AMDGPU_GEM_DOMAIN_GTT);
-		owner = gpu->dev;
-		used = 0;
+	if (!ib->bo || gpu->ib_used + count + 8 > 4096) {
+		buffer_alloc(gpu, ib, 4096 * 4, AMDGPU_GEM_DOMAIN_GTT);
+		gpu->ib_used = 0;
 	}
-	at = used;
+	at = gpu->ib_used;
 	for (i = 0; i < count; i++)
-		ib.cpu[at + i] = dwords[i];
+		ib->cpu[at + i] = dwords[i];
 	/* Whole lines of 8 dwords. */
 	for (; i % 8; i++)
-		ib.cpu[at + i] = ip == AMDGPU_HW_IP_DMA ? SDMA(0, 0, 0) : PACKET3(0x10, 0x3fff);
-	used += (i + 63) & ~63;
+		ib->cpu[at + i] = ip == AMDGPU_HW_IP_DMA ? SDMA(0, 0, 0) : PACKET3(0x10, 0x3fff);
+	gpu->ib_used += (i + 63) & ~63;
 
-	handles[0] = ib.bo;
+	handles[0] = ib->bo;
 	for (count = 0; count < buffer_count; count++)
 		handles[count + 1] = buffers[count]->bo;
 	error = amdgpu_bo_list_create(gpu->dev, count + 1, handles, NULL, &list);
 	if (error)
 		return error;
-	info.ib_mc_address = ib.va + at * 4;
+	info.ib_mc_address = ib->va + at * 4;
 	info.size = i;
 	request.ip_type = ip;
 	request.ring = ring;

@@ -8,12 +8,6 @@
 
 #include "test.h"
 
-struct gpu {
-	int fd;
-	amdgpu_device_handle dev;
-	amdgpu_context_handle ctx;
-};
-
 struct buffer {
 	amdgpu_bo_handle bo;
 	amdgpu_va_handle va_handle;
@@ -21,6 +15,14 @@ struct buffer {
 	uint64_t size;
 	uint32_t handle;	/* GEM */
 	volatile uint32_t *cpu;
+};
+
+struct gpu {
+	int fd;
+	amdgpu_device_handle dev;
+	amdgpu_context_handle ctx;
+	struct buffer ib;	/* what is submitted; the card may read it long after */
+	unsigned int ib_used;	/* dwords */
 };
 
 /* Opens a render node of the card, and makes a context. */

@@ -138,7 +138,7 @@ static void expect(struct buffer *buffer, uint32_t value)
 
 static void information(void)
 {
-	check_eq(info(RADEON_INFO_ACCEL_WORKING2), 3);
+	check(info(RADEON_INFO_ACCEL_WORKING2) > 0);
 	check(info(RADEON_INFO_VA_START) > 0);
 }
 
