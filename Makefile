@@ -48,6 +48,9 @@ igt:	## IGT core_hotunplug on every device in the guest
 model:	## check a model of the unplug protocol with spin, and that it can fail
 	@tools/model/check
 
+sim:	## amdgpu and radeon on a simulated card: its tests, the known bugs, one unplug in detail
+	@tools/testing/sim-radeon/run
+
 bench:	## what it costs: the guard, an unplug with many maps
 	@tools/bench/bench
 
@@ -63,5 +66,5 @@ sparse:	## sparse on our files and on those that we patch
 clean:	## remove build/ (downloads stay in the cache)
 	rm -rf build
 
-.PHONY: help demo check tree modules install uninstall layout kunit selftests igt bench series \
+.PHONY: help demo check tree modules install uninstall layout kunit selftests igt sim bench series \
 	checkpatch sparse clean
