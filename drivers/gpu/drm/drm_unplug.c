@@ -155,6 +155,9 @@ EXPORT_SYMBOL(drm_dev_exit);
  * waits of core do. It protects nothing by itself: for that, use a section.
  *
  * Context: Any context.
+ *
+ * Returns:
+ * True if it has.
  */
 bool drm_dev_is_gone(const struct drm_device *dev)
 {
@@ -208,6 +211,9 @@ void drm_unplug_gate_exit(struct drm_unplug_gate *gate)
  * Lets an ioctl on a gone device fail with ENODEV before anything else about it
  * can be found fault with. The decision that counts is taken under the section,
  * by drm_unplug_ioctl_enter().
+ *
+ * Returns:
+ * True to return ENODEV.
  */
 bool drm_unplug_ioctl_refused(struct drm_device *dev, unsigned int cmd)
 {

@@ -348,6 +348,9 @@ struct dma_fence *drm_unplug_fence_create(struct drm_device *dev,
 /**
  * drm_unplug_fence_owner - what does a fence belong to
  * @fence: from drm_unplug_fence_create(), must not have signalled
+ *
+ * Returns:
+ * What was given to drm_unplug_fence_create().
  */
 void *drm_unplug_fence_owner(struct dma_fence *fence)
 {

@@ -199,6 +199,9 @@ static void drm_unplug_visit_inside(struct drm_unplug *unplug,
  * @unplug: state of the device
  *
  * It would wait for itself if it waited for the sections.
+ *
+ * Returns:
+ * True if it is.
  */
 bool drm_unplug_inside(struct drm_unplug *unplug)
 {
@@ -221,6 +224,9 @@ static void drm_unplug_visit_count(struct drm_unplug *unplug,
 /**
  * drm_unplug_sections_count - how many sections of core there are
  * @unplug: state of the device
+ *
+ * Returns:
+ * The number, without those that come or go meanwhile.
  */
 unsigned int drm_unplug_sections_count(struct drm_unplug *unplug)
 {

@@ -185,6 +185,9 @@ bool drm_unplug_eventfd_del(struct drm_unplug_eventfd *efd)
  * been read. The caller reports ENODEV, after which drm_poll() is quiet.
  *
  * Context: Process context. Takes &drm_device.event_lock.
+ *
+ * Returns:
+ * True if there will be none.
  */
 bool drm_unplug_events_over(struct drm_file *file)
 {
@@ -202,6 +205,9 @@ bool drm_unplug_events_over(struct drm_file *file)
 /**
  * drm_unplug_poll - what poll() reports about a gone device
  * @file: an open file
+ *
+ * Returns:
+ * EPOLLHUP and EPOLLERR, or 0.
  */
 __poll_t drm_unplug_poll(struct drm_file *file)
 {

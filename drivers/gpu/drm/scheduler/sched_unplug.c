@@ -127,6 +127,9 @@ static void drm_sched_state_exit(struct drm_sched_state *state)
  * the driver says. It may know no better, as it has one way to cancel a job.
  *
  * Context: Any context.
+ *
+ * Returns:
+ * The error to signal with, or 0.
  */
 int drm_sched_result(struct drm_gpu_scheduler *sched, int result)
 {
@@ -292,6 +295,9 @@ bool drm_sched_flush_begin(struct drm_sched_flush *flush, struct drm_sched_entit
  *
  * Whether or not the hardware of a device that is gone goes on working, there
  * is nobody who would care.
+ *
+ * Returns:
+ * True to give up.
  */
 bool drm_sched_flush_over(struct drm_sched_flush *flush)
 {
