@@ -15,6 +15,7 @@
 
 #include <drm/drm_accel.h>
 #include <drm/drm_gem_shmem_helper.h>
+#include <drm/drm_ioctl.h>
 #include <drm/drm_kunit_helpers.h>
 #include <drm/drm_unplug.h>
 
@@ -72,9 +73,30 @@ static void mock_drm_unload(struct drm_device *dev)
 		mdev->unload(mdev);
 }
 
+/* Stops when the driver is done with the map, and mm has not made it known. */
+static int mock_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	struct mock_dev *mdev = to_mock_dev(mock_drm_file(file)->minor->dev);
+	int ret = drm_gem_mmap(file, vma);
+
+	if (!ret && mdev->mapping)
+		mock_gate_pass(mdev->mapping);
+
+	return ret;
+}
+
 static const struct file_operations mock_fops = {
 	.owner = THIS_MODULE,
-	DRM_GEM_FOPS,
+	.open = drm_open,
+	.release = drm_release,
+	.unlocked_ioctl = drm_ioctl,
+	.compat_ioctl = drm_compat_ioctl,
+	.poll = drm_poll,
+	.read = drm_read,
+	.llseek = noop_llseek,
+	.get_unmapped_area = drm_gem_get_unmapped_area,
+	.mmap = mock_mmap,
+	.fop_flags = FOP_UNSIGNED_OFFSET,
 };
 
 #define MOCK_FEATURES	(DRIVER_GEM | DRIVER_MODESET | DRIVER_ATOMIC | DRIVER_RENDER |	\

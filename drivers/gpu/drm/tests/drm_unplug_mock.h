@@ -50,6 +50,7 @@ void mock_gate_wait(struct kunit *test, struct mock_gate *gate);
  * @test: the test
  * @parent: the device on the bus
  * @opening: where open() stops, if set
+ * @mapping: where mmap() stops, if set
  * @load: what ->load does, if the driver is mock_driver_load
  * @unload: what ->unload does, if the driver is mock_driver_load
  * @unloads: how often it was called: once, if unregistering ran once
@@ -59,6 +60,7 @@ struct mock_dev {
 	struct kunit *test;
 	struct device *parent;
 	struct mock_gate *opening;
+	struct mock_gate *mapping;
 	int (*load)(struct mock_dev *mdev);
 	void (*unload)(struct mock_dev *mdev);
 	atomic_t unloads;
