@@ -4,6 +4,7 @@
  * the comments name the property proved: F is for fences, T for teardown.
  */
 
+#include <linux/completion.h>
 #include <linux/delay.h>
 #include <linux/kthread.h>
 #include <linux/slab.h>
@@ -35,6 +36,7 @@
  * @fini: @sched was torn down
  * @freed: how many jobs were
  * @slow: that takes some time in a worker
+ * @timedout: completed by unplug_timedout_job()
  */
 struct unplug_ctx {
 	struct drm_device *drm;
@@ -43,6 +45,7 @@ struct unplug_ctx {
 	bool fini;
 	atomic_t freed;
 	bool slow;
+	struct completion timedout;
 };
 
 DEFINE_DRM_GEM_FOPS(unplug_fops);
@@ -83,6 +86,7 @@ static void unplug_free_job(struct drm_sched_job *sched_job)
 /* A driver that finds its hardware missing. */
 static enum drm_gpu_sched_stat unplug_timedout_job(struct drm_sched_job *sched_job)
 {
+	complete(&unplug_ctx_of(drm_sched_job_to_mock_job(sched_job))->timedout);
 	return DRM_GPU_SCHED_STAT_ENODEV;
 }
 
@@ -130,6 +134,7 @@ static int unplug_init(struct kunit *test)
 	ctx = kunit_kzalloc(test, sizeof(*ctx), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, ctx);
 	test->priv = ctx;
+	init_completion(&ctx->timedout);
 
 	parent = kunit_device_register(test, "sched-unplug");
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, parent);
@@ -353,7 +358,7 @@ static void unplug_timeout(struct kunit *test)
 
 	job = unplug_submit(test, entity, NULL, 0);
 	unplug_wait_running(test, &job);
-	msleep(50);
+	KUNIT_EXPECT_NE(test, wait_for_completion_timeout(&ctx->timedout, UNPLUG_TIMEOUT), 0);
 	flush_delayed_work(&ctx->sched->base.work_tdr);
 	KUNIT_EXPECT_FALSE(test, dma_fence_is_signaled(job.fence));
 
@@ -743,27 +748,57 @@ static void unplug_flush_late(struct kunit *test)
  * F3: hardware that can still write gets the time to end what it does, or is
  * stopped by the timeout handler. No job is begun after that.
  */
+struct unplug_remover {
+	struct kunit *test;
+	struct completion done;
+};
+
+static int unplug_remove(void *data)
+{
+	struct unplug_remover *remover = data;
+
+	unplug_sched_fini(remover->test);
+	complete(&remover->done);
+
+	return 0;
+}
+
 static void unplug_orderly(struct kunit *test)
 {
 	struct unplug_ctx *ctx = test->priv;
+	struct unplug_remover remover = {
+		.test = test,
+		.done = COMPLETION_INITIALIZER_ONSTACK(remover.done),
+	};
 	struct drm_mock_sched_entity *entity;
+	struct task_struct *task;
 	struct unplug_job job[2];
 
 	drm_sched_fini(&ctx->sched->base);
 	unplug_sched_init(test, 1, MAX_SCHEDULE_TIMEOUT, NULL);
 	entity = unplug_entity(test);
-	job[0] = unplug_submit(test, entity, NULL, 100 * 1000);
+	job[0] = unplug_submit(test, entity, NULL, 0);
 	unplug_wait_running(test, &job[0]);
-	job[1] = unplug_submit(test, entity, NULL, 1);
+	job[1] = unplug_submit(test, entity, NULL, 0);
 
 	drm_dev_unregister(ctx->drm);
+	task = kthread_create(unplug_remove, &remover, "unplug-remove");
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, task);
+	get_task_struct(task);
+	wake_up_process(task);
+	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&remover.done, UNPLUG_GRACE), 0);
 	KUNIT_EXPECT_FALSE(test, dma_fence_is_signaled(job[0].fence));
-	unplug_sched_fini(test);
+	KUNIT_EXPECT_FALSE(test, dma_fence_is_signaled(job[1].fence));
 
-	KUNIT_EXPECT_TRUE(test, job[0].job->flags & DRM_MOCK_SCHED_JOB_DONE);
+	/* The hardware is done with the first one, and is not given the second. */
+	drm_mock_sched_advance(ctx->sched, 1);
+	KUNIT_EXPECT_NE(test, wait_for_completion_timeout(&remover.done, 2 * UNPLUG_TIMEOUT), 0);
+	kthread_stop(task);
+	put_task_struct(task);
+
 	unplug_expect(test, &job[0], 0);
-	KUNIT_EXPECT_FALSE(test, job[1].job->flags & DRM_MOCK_SCHED_JOB_DONE);
 	unplug_expect(test, &job[1], -ENODEV);
+	KUNIT_EXPECT_EQ(test, atomic_read(&ctx->sched->hw_timeline.next_seqno), 1);
 	unplug_expect_freed(test, 2);
 
 	dma_fence_put(job[0].fence);
@@ -778,12 +813,14 @@ static void unplug_orderly_hang(struct kunit *test)
 	struct unplug_job job;
 
 	drm_sched_fini(&ctx->sched->base);
-	unplug_sched_init(test, U32_MAX, HZ / 10, NULL);
+	unplug_sched_init(test, U32_MAX, 5 * HZ, NULL);
 	entity = unplug_entity(test);
 	job = unplug_submit(test, entity, NULL, 0);
 	unplug_wait_running(test, &job);
+	drm_sched_suspend_timeout(&ctx->sched->base);
 
 	drm_dev_unregister(ctx->drm);
+	drm_sched_resume_timeout(&ctx->sched->base, HZ / 10);
 	unplug_sched_fini(test);
 
 	KUNIT_EXPECT_TRUE(test, job.job->flags & DRM_MOCK_SCHED_JOB_TIMEDOUT);
