@@ -263,6 +263,7 @@ static void check_late(struct sim_card *card)
 int sim_engine(void *data)
 {
 	struct sim_card *card = data;
+	unsigned int idle = 0;
 
 	while (!kthread_should_stop()) {
 		bool did = false;
@@ -277,7 +278,14 @@ int sim_engine(void *data)
 			sim_set_reg(card, CP_HQD_ACTIVE, 0);	/* KFD takes a queue away */
 		check_late(card);
 		mutex_unlock(&card->lock);
-		if (!did)
+		/*
+		 * Quick while there is work, and slower when there has been none for a while: on
+		 * a busy machine a thread that always polls leaves nothing to the others.
+		 */
+		idle = did ? 0 : idle + 1;
+		if (idle > 50)
+			usleep_range_state(1000, 2000, TASK_IDLE);
+		else if (idle)
 			usleep_range_state(100, 300, TASK_IDLE);
 		cond_resched();
 	}
