@@ -16,6 +16,11 @@ export TOP BUILD CACHE BUILD_ROOT LINUX KERNEL_LINE
 say() { printf '%s\n' "$*" >&2; }
 die() { printf '%s: error: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 
+# The kernel's make cannot do with them, and says so in riddles.
+case $TOP$CACHE in
+*[[:space:]:]*) die "a space or a colon in '$TOP' or '$CACHE': use a directory without, and XDG_CACHE_HOME" ;;
+esac
+
 need_root() {
 	[ "$(id -u)" = 0 ] || die "needs root: run it again with sudo"
 }
