@@ -83,21 +83,32 @@ static void result(bool appeared, const char *text)
 	_exit(0);
 }
 
-/* Writes to a file in another process; 0 or -errno, or -ETIMEDOUT if that hangs. */
+/*
+ * Writes to a file in another process; 0 or -errno, or -ETIMEDOUT if that hangs. The result comes
+ * by a pipe: the other process has our open files, and closing those may hang as well.
+ */
 static int write_bounded(const char *path, const char *text)
 {
-	pid_t child = fork();
-	uint64_t end = now_ms() + HANG_MS;
-	int status;
+	struct pollfd answer = { .events = POLLIN };
+	int ends[2], error;
+	pid_t child;
 
-	if (!child)
-		_exit(-write_file(path, text));
-	while (now_ms() < end) {
-		if (waitpid(child, &status, WNOHANG) == child)
-			return WIFEXITED(status) ? -WEXITSTATUS(status) : -EINTR;
-		sleep_ms(20);
+	check(!pipe(ends));
+	child = fork();
+	if (!child) {
+		error = write_file(path, text);
+		if (write(ends[1], &error, sizeof(error)) != sizeof(error))
+			_exit(1);
+		_exit(0);
 	}
-	return -ETIMEDOUT;
+	close(ends[1]);
+	answer.fd = ends[0];
+	if (poll(&answer, 1, HANG_MS) != 1)
+		error = -ETIMEDOUT;
+	else if (read(ends[0], &error, sizeof(error)) != sizeof(error))
+		error = -EINTR;		/* killed by an oops */
+	close(ends[0]);
+	return error;
 }
 
 static int sysfs_remove(void)

@@ -284,18 +284,32 @@ static void fences(void)
 	}
 }
 
-static long pull(char *device, char *how)
+static pid_t puller;
+static int trigger[2];
+
+/* The process that pulls has no file of the card: closing one may hang by itself. */
+static void prepare_pull(char *device, char *how)
+{
+	char byte;
+
+	check(!pipe2(trigger, O_CLOEXEC));
+	puller = fork();
+	if (puller)
+		return;
+	close(trigger[1]);
+	if (read(trigger[0], &byte, 1) == 1)
+		execlp("drm-pull", "drm-pull", device, how, NULL);
+	_exit(127);
+}
+
+static long pull(void)
 {
 	uint64_t start = now_ms();
-	pid_t child = fork();
 	int status;
 
-	if (!child) {
-		execlp("drm-pull", "drm-pull", device, how, NULL);
-		_exit(127);
-	}
+	check(write(trigger[1], "", 1) == 1);
 	while (now_ms() < start + HANG_MS) {
-		if (waitpid(child, &status, WNOHANG) == child)
+		if (waitpid(puller, &status, WNOHANG) == puller)
 			return now_ms() - start;
 		sleep_ms(5);
 	}
@@ -310,6 +324,7 @@ static void scene(void)
 	size_t i;
 	void *map;
 
+	prepare_pull(device, how);
 	open_client();
 	before();
 	sim_fault(sim_card(), "stall", SDMA_RINGS);
@@ -323,7 +338,7 @@ static void scene(void)
 	sleep_ms(200);
 	fflush(stdout);
 
-	ms = pull(device, how);
+	ms = pull();
 	if (ms < 0)
 		say("unplug", "no end after %d s", HANG_MS / 1000);
 	else
