@@ -315,6 +315,50 @@ static long touch_fn(struct mock_client *client, void *data)
 	return copy_from_user(&touch->value, uptr, sizeof(touch->value)) ? -EFAULT : 0;
 }
 
+/*
+ * The same with the page table locked. On user mode Linux copy_to_user() looks
+ * at a PTE more than once, and must not race with a zap, as hardware can.
+ */
+static long touch_locked_fn(struct mock_client *client, void *data)
+{
+	struct touch *touch = data;
+	struct follow_pfnmap_args args = { .address = touch->addr & PAGE_MASK };
+	u32 *word;
+	long ret;
+
+	guard(mmap_read_lock)(current->mm);
+	args.vma = vma_lookup(current->mm, touch->addr);
+	if (!args.vma)
+		return -EFAULT;
+
+	do {
+		ret = fixup_user_fault(current->mm, args.address,
+				       touch->write ? FAULT_FLAG_WRITE : 0, NULL);
+		if (ret)
+			return ret;
+	} while (follow_pfnmap_start(&args));
+
+	word = page_address(pfn_to_page(args.pfn)) + offset_in_page(touch->addr);
+	if (touch->write)
+		*word = touch->value;
+	else
+		touch->value = *word;
+	follow_pfnmap_end(&args);
+
+	return 0;
+}
+
+/* A fault, and no look at what it has found. */
+static long fault_fn(struct mock_client *client, void *data)
+{
+	struct touch *touch = data;
+
+	guard(mmap_read_lock)(current->mm);
+
+	return fixup_user_fault(current->mm, touch->addr, touch->write ? FAULT_FLAG_WRITE : 0,
+				NULL);
+}
+
 static void poke(struct mock_client *client, unsigned long addr, u32 value)
 {
 	struct touch touch = { .addr = addr, .value = value, .write = true };
@@ -558,7 +602,7 @@ static void drm_test_unplug_map_fault_in_flight(struct kunit *test)
 		gem->gate = &gate;
 		gem->lost = lost;
 		touch.addr = map.addr;
-		mock_start(client, touch_fn, &touch);
+		mock_start(client, fault_fn, &touch);
 		mock_gate_wait(test, &gate);
 
 		mock_start(remover, c->unregister ? mock_unregister : mock_unplug, &mdev->drm);
@@ -1218,7 +1262,6 @@ static void drm_test_unplug_map_fork_copy_on_write(struct kunit *test)
 			    "the child can read what the parent wrote");
 }
 
-/* M1: faults of several threads and an unplug, at no particular moment. */
 struct race {
 	struct map map;
 	bool stop;
@@ -1236,7 +1279,7 @@ static long race_fn(struct mock_client *client, void *data)
 		touch.addr = race->map.addr + (i % PAGES) * PAGE_SIZE;
 		touch.write = i & 1;
 		touch.value = DEVICE_WORD;
-		race->failed = touch_fn(client, &touch);
+		race->failed = touch_locked_fn(client, &touch);
 		WRITE_ONCE(race->touches, ++i);
 		cond_resched();
 	}
@@ -1244,6 +1287,14 @@ static long race_fn(struct mock_client *client, void *data)
 	return 0;
 }
 
+static const struct map_case race_cases[] = {
+	{ "pfn", &gem_pfn_funcs },
+	{ "eager", &gem_eager_funcs },
+};
+
+KUNIT_ARRAY_PARAM_DESC(race_case, race_cases, name);
+
+/* M1, U3: faults of several threads and an unplug, at no particular moment. */
 static void drm_test_unplug_map_race(struct kunit *test)
 {
 	struct mock_client *clients[3], *remover = mock_client_new(test);
@@ -1300,7 +1351,7 @@ static struct kunit_case drm_unplug_maps_tests[] = {
 	KUNIT_CASE(drm_test_unplug_map_fork_wipes),
 	KUNIT_CASE_PARAM(drm_test_unplug_map_fork, map_case_gen_params),
 	KUNIT_CASE(drm_test_unplug_map_fork_copy_on_write),
-	KUNIT_CASE_PARAM(drm_test_unplug_map_race, map_case_gen_params),
+	KUNIT_CASE_PARAM(drm_test_unplug_map_race, race_case_gen_params),
 	{}
 };
 
