@@ -41,12 +41,14 @@ def kernel_words(devices):
     return words + (DRIVER_WORDS[found[0]["driver"]] if found else [])
 
 
-def prepare(job, devices, shell):
-    """Build module and firmware, if need be, and put them where the guest finds them."""
+def prepare(job, devices, shell, modules_dir):
+    """Build module and firmware, if need be, and put them where the guest finds them. For
+    another kernel than the stock one, the module is among that kernel's."""
     if not cards(devices):
         return
     shell([os.path.join(TOP, "tools", "testing", "sim-radeon", "build")])
     out = os.path.join(TOP, "build", "sim-radeon")
     os.mkdir(os.path.join(job, "sim-radeon"))
-    shutil.copy(os.path.join(out, "sim-radeon.ko"), os.path.join(job, "sim-radeon"))
+    module = os.path.join(modules_dir, "extra") if modules_dir else out
+    shutil.copy(os.path.join(module, "sim-radeon.ko"), os.path.join(job, "sim-radeon"))
     shutil.copytree(os.path.join(out, "firmware"), os.path.join(job, "sim-radeon", "firmware"))
