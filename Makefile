@@ -9,7 +9,7 @@ export KSRC KDIR DESTDIR
 
 help:	## this list
 	@echo 'make TARGET (as root; what is missing on the machine is fetched):'
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1 \2/p' Makefile | while read -r t d; do printf '  %-12s %s\n' "$$t" "$$d"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1 \2/p' Makefile | while read -r t d; do printf '  %-12s %s\n' "$$t" "$$d"; done
 	@echo 'variables:'
 	@echo '  KSRC=DIR     use this Linux 7.2 tree instead of Debian'"'"'s (it is copied, never changed)'
 	@echo '  KDIR=DIR     modules, install: headers to build with, such as /lib/modules/$$(uname -r)/build'
@@ -54,6 +54,10 @@ sim:	## amdgpu and radeon on a simulated card: its tests, the known bugs, one un
 bench:	## what it costs: the guard, an unplug with many maps
 	@tools/bench/bench
 
+driver-table:	## write the table of all drivers in Documentation/gpu/drm-unplug-drivers.rst
+	@tools/tree/tree
+	@tools/tree/driver-table
+
 series:	## the work as mail-ready patches, in build/series
 	@tools/tree/series
 
@@ -66,5 +70,5 @@ sparse:	## sparse on our files and on those that we patch
 clean:	## remove build/ (downloads stay in the cache)
 	rm -rf build
 
-.PHONY: help demo check tree modules install uninstall layout kunit selftests igt sim bench series \
+.PHONY: help demo check tree modules install uninstall layout kunit selftests igt sim bench driver-table series \
 	checkpatch sparse clean
