@@ -193,9 +193,8 @@ int open_vgem(void)
 	return -1;
 }
 
-static bool run(const char *tool, const char *arg)
+static pid_t start(const char *tool, const char *arg)
 {
-	int status = 0;
 	pid_t pid;
 
 	fflush(NULL);
@@ -206,9 +205,21 @@ static bool run(const char *tool, const char *arg)
 		fprintf(stderr, "# %s: %s\n", tool, strerror(errno));
 		_exit(127);
 	}
+	return pid;
+}
+
+static bool end(pid_t pid)
+{
+	int status = 0;
+
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)
 		return false;
 	return WIFEXITED(status) && !WEXITSTATUS(status);
+}
+
+static bool run(const char *tool, const char *arg)
+{
+	return end(start(tool, arg));
 }
 
 bool pull_with(const char *method)
@@ -223,6 +234,25 @@ bool pull(void)
 
 	pull_ms = now_ms() - start;
 	return ok;
+}
+
+static pid_t puller;
+
+void pull_start(void)
+{
+	puller = start("drm-pull", dev.method);
+}
+
+bool pull_returned(void)
+{
+	siginfo_t info = {};
+
+	return waitid(P_PID, puller, &info, WEXITED | WNOHANG | WNOWAIT) || info.si_pid;
+}
+
+bool pull_end(void)
+{
+	return end(puller);
 }
 
 bool plug(void)

@@ -50,6 +50,10 @@ bool pull(void);
 bool pull_with(const char *method);
 bool plug(void);
 extern long pull_ms;	/* how long the last pull() took */
+/* The same for a pull that may not come back by itself. */
+void pull_start(void);
+bool pull_returned(void);
+bool pull_end(void);
 
 /* One ioctl, restarted if interrupted: 0 or a negative errno. */
 int ioctl_err(int fd, unsigned long request, void *arg);

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Commits that wait for a fence which never signals, and a lease, when the device
+ * is pulled (spec T1, U4, U5, U7, F1).  The fences are those of stuck.ko.  Two
+ * commits at a time: one that does not block, whose event and out-fence were
+ * promised, and one that blocks, and holds the locks of all of the display.
+ */
+#include "common.h"
+#include "kselftest_harness.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+
+#include <linux/sync_file.h>
+#include <xf86drm.h>
+#include <xf86drmMode.h>
+
+#include "module/stuck.h"
+
+/* After that a pull is helped to end; on stock it does not by itself. */
+#define LIMIT_MS 25000
+
+enum { BLOCKING, LESSEE_READ, LESSEE_VBLANK, N_SLEEPERS };
+
+static struct sleeper sl[N_SLEEPERS];
+static struct kms kms;
+static int fd, stuck = -1, lessee = -1;
+static uint32_t plane, prop_fb, prop_in_fence, prop_out_fence;
+static const char *why_not, *no_vblank = "no display";
+static bool pulled_ok, pull_alone, early, signaled_before;
+static int nonblocking, in_fence[2] = { -1, -1 };
+static volatile int32_t out_fence = -1;
+
+/* The id of a property, and its value. */
+static uint32_t property(uint32_t object, uint32_t type, const char *name, uint64_t *value)
+{
+	drmModeObjectProperties *props = drmModeObjectGetProperties(fd, object, type);
+	uint32_t id = 0, i;
+
+	for (i = 0; props && i < props->count_props && !id; i++) {
+		drmModePropertyRes *prop = drmModeGetProperty(fd, props->props[i]);
+
+		if (prop && !strcmp(prop->name, name)) {
+			id = prop->prop_id;
+			if (value)
+				*value = props->prop_values[i];
+		}
+		drmModeFreeProperty(prop);
+	}
+	drmModeFreeObjectProperties(props);
+	return id;
+}
+
+/* The plane that shows the framebuffer of kms. */
+static bool find_plane(void)
+{
+	drmModePlaneRes *planes = drmModeGetPlaneResources(fd);
+	uint64_t type, crtc;
+	uint32_t i;
+
+	for (i = 0; planes && i < planes->count_planes && !plane; i++) {
+		if (!property(planes->planes[i], DRM_MODE_OBJECT_PLANE, "type", &type) ||
+		    !property(planes->planes[i], DRM_MODE_OBJECT_PLANE, "CRTC_ID", &crtc))
+			continue;
+		if (type == DRM_PLANE_TYPE_PRIMARY && crtc == kms.crtc)
+			plane = planes->planes[i];
+	}
+	drmModeFreePlaneResources(planes);
+	prop_fb = property(plane, DRM_MODE_OBJECT_PLANE, "FB_ID", NULL);
+	prop_in_fence = property(plane, DRM_MODE_OBJECT_PLANE, "IN_FENCE_FD", NULL);
+	prop_out_fence = property(kms.crtc, DRM_MODE_OBJECT_CRTC, "OUT_FENCE_PTR", NULL);
+	return plane && prop_fb && prop_in_fence && prop_out_fence;
+}
+
+static int commit(int i, uint32_t flags, uint64_t user_data, volatile int32_t *out)
+{
+	drmModeAtomicReq *req = drmModeAtomicAlloc();
+	int ret;
+
+	drmModeAtomicAddProperty(req, plane, prop_fb, kms.fb[i]);
+	drmModeAtomicAddProperty(req, plane, prop_in_fence, in_fence[i]);
+	if (out)
+		drmModeAtomicAddProperty(req, kms.crtc, prop_out_fence, (uintptr_t)out);
+	ret = drmModeAtomicCommit(fd, req, flags, (void *)(uintptr_t)user_data);
+	drmModeAtomicFree(req);
+	return ret;
+}
+
+static long do_blocking(struct sleeper *s)
+{
+	return commit(1, 0, 0, NULL);
+}
+
+static long do_read(struct sleeper *s)
+{
+	long ret = read(s->fd, s->buf, sizeof(s->buf));
+
+	return ret < 0 ? -errno : ret;
+}
+
+static long do_vblank(struct sleeper *s)
+{
+	union drm_wait_vblank vbl = {
+		.request = { .type = _DRM_VBLANK_RELATIVE, .sequence = 100000 },
+	};
+	long ret;
+
+	/* The kernel gives up after 3 s. */
+	do {
+		ret = ioctl_err(s->fd, DRM_IOCTL_WAIT_VBLANK, &vbl);
+	} while (ret == -EBUSY);
+	return ret;
+}
+
+static int fence_status(int f)
+{
+	struct sync_file_info info = {};
+
+	return ioctl_err(f, SYNC_IOC_FILE_INFO, &info) ? -EINVAL : info.status;
+}
+
+static void start(int i, const char *what, long (*fn)(struct sleeper *), int f)
+{
+	sl[i].what = what;
+	sl[i].fn = fn;
+	sl[i].fd = f;
+	sleeper_start(&sl[i]);
+}
+
+static void prepare(void)
+{
+	struct drm_mode_create_lease lease = { .object_count = 3, .flags = O_CLOEXEC };
+	union drm_wait_vblank vbl = { .request = { .type = _DRM_VBLANK_RELATIVE } };
+	uint32_t objects[3];
+	int i;
+
+	fd = open_card(O_NONBLOCK);
+	ioctl_err(fd, DRM_IOCTL_SET_MASTER, NULL);
+	kms_on(fd, &kms);
+	why_not = kms.on ? NULL : kms.why_not;
+	if (why_not)
+		return;
+	why_not = "the driver is not atomic";
+	if (drmSetClientCap(fd, DRM_CLIENT_CAP_ATOMIC, 1) || !find_plane())
+		return;
+	why_not = NULL;
+
+	objects[0] = kms.crtc;
+	objects[1] = kms.connector;
+	objects[2] = plane;
+	lease.object_ids = (uintptr_t)objects;
+	if (!ioctl_err(fd, DRM_IOCTL_MODE_CREATE_LEASE, &lease)) {
+		lessee = lease.fd;
+		/* Not as the file that it comes from. */
+		fcntl(lessee, F_SETFL, 0);
+		start(LESSEE_READ, "read of a lessee", do_read, lessee);
+		no_vblank = ioctl_err(lessee, DRM_IOCTL_WAIT_VBLANK, &vbl) ?
+			    "the driver has no vblanks" : NULL;
+		if (!no_vblank)
+			start(LESSEE_VBLANK, "WAIT_VBLANK of a lessee", do_vblank, lessee);
+	}
+
+	for (i = 0; i < 2; i++)
+		in_fence[i] = ioctl(stuck, STUCK_FENCE);
+	nonblocking = commit(0, DRM_MODE_ATOMIC_NONBLOCK | DRM_MODE_PAGE_FLIP_EVENT, 55,
+			     &out_fence);
+	start(BLOCKING, "blocking commit with IN_FENCE", do_blocking, fd);
+}
+
+static void run_scene(void)
+{
+	uint64_t end;
+	int i;
+
+	stuck = open("/dev/drm-stuck", O_RDWR | O_CLOEXEC);
+	if (stuck < 0) {
+		why_not = "no stuck.ko";
+		printf("# /dev/drm-stuck: insmod stuck.ko\n");
+		return;
+	}
+	prepare();
+	sleepers_settle(sl, N_SLEEPERS);
+	for (i = 0; i < N_SLEEPERS; i++)
+		early |= sl[i].early;
+	signaled_before = in_fence[0] >= 0 && fence_status(in_fence[0]);
+
+	end = now_ms() + LIMIT_MS;
+	pull_start();
+	while (!pull_returned() && now_ms() < end)
+		sleep_ms(10);
+	pull_alone = pull_returned();
+	if (pull_alone)
+		sleepers_wait(sl, N_SLEEPERS);
+	else
+		ioctl(stuck, STUCK_RELEASE);
+	pulled_ok = pull_end();
+	if (!pull_alone)
+		sleepers_wait(sl, N_SLEEPERS);
+}
+
+/* ---- tests ---- */
+
+#define NEED_COMMIT()							\
+	do {								\
+		if (why_not)						\
+			SKIP(return, "%s", why_not);			\
+		ASSERT_EQ(0, nonblocking) TH_LOG("%s", err_name(nonblocking)); \
+		ASSERT_FALSE(early) TH_LOG("a sleeper came back before the pull"); \
+		ASSERT_FALSE(signaled_before);				\
+	} while (0)
+
+/* Nobody has signalled the fences by then. */
+TEST(T1_pull_returns_while_commits_wait_for_a_fence)
+{
+	if (why_not)
+		SKIP(return, "%s", why_not);
+	NEED_COMMIT();
+	EXPECT_TRUE(pulled_ok);
+	EXPECT_TRUE(pull_alone) TH_LOG("only when the fence had signalled");
+}
+
+TEST(U4_blocking_commit_gets_enodev)
+{
+	NEED_COMMIT();
+	ASSERT_TRUE(sl[BLOCKING].done) TH_LOG("still asleep");
+	EXPECT_EQ(-ENODEV, sl[BLOCKING].ret) TH_LOG("%s", err_name(sl[BLOCKING].ret));
+}
+
+/* Once, then ENODEV. */
+TEST(U5_event_of_a_nonblocking_commit_arrives)
+{
+	struct drm_event_vblank ev[4] = {};
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	ssize_t n;
+
+	NEED_COMMIT();
+	EXPECT_EQ(1, poll(&p, 1, sleeper_limit_ms()));
+	n = read(fd, ev, sizeof(ev));
+	ASSERT_EQ((ssize_t)sizeof(ev[0]), n) TH_LOG("%s", n < 0 ? strerror(errno) : "length");
+	EXPECT_EQ(DRM_EVENT_FLIP_COMPLETE, ev[0].base.type);
+	EXPECT_EQ(55, ev[0].user_data);
+	EXPECT_EQ(-1, read(fd, ev, sizeof(ev)));
+	EXPECT_EQ(ENODEV, errno);
+}
+
+TEST(F1_out_fence_ends_with_enodev)
+{
+	struct pollfd p = { .fd = out_fence, .events = POLLIN };
+
+	NEED_COMMIT();
+	ASSERT_LE(0, out_fence);
+	EXPECT_EQ(1, poll(&p, 1, sleeper_limit_ms()));
+	EXPECT_EQ(-ENODEV, fence_status(out_fence));
+}
+
+FIXTURE(U7_lessee) {
+};
+
+FIXTURE_VARIANT(U7_lessee) {
+	int i;
+};
+
+FIXTURE_SETUP(U7_lessee)
+{
+	if (why_not)
+		SKIP(return, "%s", why_not);
+}
+
+FIXTURE_TEARDOWN(U7_lessee)
+{
+}
+
+FIXTURE_VARIANT_ADD(U7_lessee, read) { LESSEE_READ };
+FIXTURE_VARIANT_ADD(U7_lessee, wait_vblank) { LESSEE_VBLANK };
+
+TEST_F(U7_lessee, is_woken)
+{
+	const struct sleeper *s = &sl[variant->i];
+
+	ASSERT_LE(0, lessee);
+	if (variant->i == LESSEE_VBLANK && no_vblank)
+		SKIP(return, "%s", no_vblank);
+	ASSERT_TRUE(s->done) TH_LOG("%s still asleep", s->what);
+	EXPECT_EQ(-ENODEV, s->ret) TH_LOG("%s: %s", s->what, err_name(s->ret));
+}
+
+TEST(U7_lessee_gets_enodev)
+{
+	struct drm_mode_get_lease get = {};
+
+	if (why_not)
+		SKIP(return, "%s", why_not);
+	ASSERT_LE(0, lessee);
+	EXPECT_EQ(-ENODEV, ioctl_err(lessee, DRM_IOCTL_MODE_GET_LEASE, &get));
+}
+
+int main(int argc, char **argv)
+{
+	scene_init(&argc, argv);
+	if (dev.name)
+		run_scene();
+	return test_harness_run(argc, argv);
+}
