@@ -9,7 +9,7 @@ export KSRC KDIR DESTDIR
 
 help:	## this list
 	@echo 'make TARGET (as root; what is missing on the machine is fetched):'
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1 \2/p' Makefile | while read -r t d; do printf '  %-12s %s\n' "$$t" "$$d"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1 \2/p' Makefile | while read -r t d; do printf '  %-13s %s\n' "$$t" "$$d"; done
 	@echo 'variables:'
 	@echo '  KSRC=DIR     use this Linux 7.2 tree instead of Debian'"'"'s (it is copied, never changed)'
 	@echo '  KDIR=DIR     modules, install: headers to build with, such as /lib/modules/$$(uname -r)/build'
@@ -42,6 +42,9 @@ kunit:	## the unit tests, on UML with SMP, KASAN and lockdep
 selftests:	## the tests with libdrm on real drivers in the guest, stock beside ours
 	@tools/testing/selftests/drm_unplug/run
 
+debug-kernel:	## a kernel for the guest with KASAN, lockdep and kmemleak, shown to work
+	@tools/guest/debug-kernel test
+
 igt:	## IGT core_hotunplug on every device in the guest
 	@tools/testing/selftests/drm_unplug/igt
 
@@ -70,5 +73,5 @@ sparse:	## sparse on our files and on those that we patch
 clean:	## remove build/ (downloads stay in the cache)
 	rm -rf build
 
-.PHONY: help demo check tree modules install uninstall layout kunit selftests igt sim bench driver-table series \
+.PHONY: help demo check tree modules install uninstall layout kunit selftests debug-kernel igt model sim bench driver-table series \
 	checkpatch sparse clean

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Bugs to order, to see that the checkers of the debug kernel are awake:
+ *
+ *	insmod provoke.ko bug=NAME
+ *
+ * Each is harmless to the guest, and does its harm while the module is loaded.
+ */
+
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/rcupdate.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+
+static char *bug = "";
+module_param(bug, charp, 0444);
+MODULE_PARM_DESC(bug, "atomic-sleep, rcu, leak, lockdep or kasan");
+
+static DEFINE_MUTEX(first);
+static DEFINE_MUTEX(second);
+static DEFINE_SPINLOCK(spin);
+static int __rcu *pointer;
+
+/* The value of a volatile cannot be known to the compiler, which would drop the access. */
+static volatile int sink;
+
+static void sleep_under_a_spinlock(void)
+{
+	spin_lock(&spin);
+	might_sleep();
+	spin_unlock(&spin);
+}
+
+static void dereference_without_a_reader(void)
+{
+	sink = !!rcu_dereference(pointer);
+}
+
+/* Two orders, never at the same time: nothing hangs, and lockdep still has to see it. */
+static void take_two_locks_in_both_orders(void)
+{
+	mutex_lock(&first);
+	mutex_lock(&second);
+	mutex_unlock(&second);
+	mutex_unlock(&first);
+	mutex_lock(&second);
+	mutex_lock(&first);
+	mutex_unlock(&first);
+	mutex_unlock(&second);
+}
+
+static void leak(void)
+{
+	int i;
+
+	/* Several: a stale register or stack slot may still point to one. */
+	for (i = 0; i < 16; i++)
+		sink = !!kmalloc(4000, GFP_KERNEL);
+}
+
+static void use_after_free(void)
+{
+	int *freed = kmalloc(sizeof(*freed), GFP_KERNEL);
+
+	if (!freed)
+		return;
+	kfree(freed);
+	OPTIMIZER_HIDE_VAR(freed);
+	sink = READ_ONCE(*freed);
+}
+
+static const struct {
+	const char *name;
+	void (*provoke)(void);
+} bugs[] = {
+	{ "atomic-sleep", sleep_under_a_spinlock },
+	{ "rcu", dereference_without_a_reader },
+	{ "leak", leak },
+	{ "lockdep", take_two_locks_in_both_orders },
+	{ "kasan", use_after_free },
+};
+
+static int __init provoke_init(void)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(bugs); i++) {
+		if (!strcmp(bug, bugs[i].name)) {
+			bugs[i].provoke();
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+module_init(provoke_init);
+
+static void __exit provoke_exit(void)
+{
+}
+module_exit(provoke_exit);
+
+MODULE_DESCRIPTION("Bugs to order, for the checkers of a debug kernel");
+MODULE_LICENSE("GPL");
