@@ -25,6 +25,7 @@ find_device() {
 	pci) set -- /sys/bus/pci/devices/0000:00:"$slot".0/0000:*/vendor ;;
 	sim) set -- /sys/bus/pci/devices/00"$slot":01:00.0/vendor ;;
 	configfs) set -- /sys/devices/faux/"$id"/uevent ;;
+	usb) set -- /sys/devices/platform/dummy_hcd.0/usb*/*-1/*-1:1.0/uevent ;;
 	*) set -- /sys/devices/faux/"$module"/uevent ;;
 	esac
 	[ -e "$1" ] || return
@@ -91,4 +92,21 @@ make_sim_radeon() {
 			sed -n 's/^sim-\([a-z]*\).* sim .*/\1/p' $JOB/devices | paste -sd,)" || return
 	}
 	modprobe "$module" && echo plug >"$SIM_RADEON/card$((slot - 1))/control"
+}
+
+# A DisplayLink adapter at the port of dummy_hcd: a gadget whose function is the program
+# usb-display. Writing to UDC plugs it in and pulls it out.
+GADGET=/sys/kernel/config/usb_gadget/display
+UDC=dummy_udc.0
+make_udl() {
+	mountpoint -q /sys/kernel/config || modprobe configfs
+	mountpoint -q /sys/kernel/config || mount -t configfs configfs /sys/kernel/config || return
+	modprobe -a dummy_hcd libcomposite usb_f_fs &&
+		mkdir $GADGET && mkdir $GADGET/strings/0x409 $GADGET/configs/c.1 $GADGET/functions/ffs.display || return
+	echo 0x17e9 >$GADGET/idVendor && echo 0x0141 >$GADGET/idProduct && echo 1 >$GADGET/strings/0x409/serialnumber &&
+		ln -s $GADGET/functions/ffs.display $GADGET/configs/c.1/ || return
+	mkdir -p /run/usb-display && mount -t functionfs display /run/usb-display || return
+	mkfifo $STATE/usb-display
+	usb-display /run/usb-display >$STATE/usb-display &
+	read -r ready <$STATE/usb-display && modprobe "$module" && echo $UDC >$GADGET/UDC
 }

@@ -79,8 +79,11 @@ FILL(set_property, struct drm_mode_connector_set_property, .connector_id = BOGUS
 FILL(blob, struct drm_mode_get_blob, .blob_id = BOGUS)
 FILL(fb, struct drm_mode_fb_cmd, .fb_id = d.fb)
 FILL(fb2, struct drm_mode_fb_cmd2, .fb_id = d.fb)
-FILL(add_fb, struct drm_mode_fb_cmd, 0, 64, 64, d.bo.pitch, 32, 24, d.bo.handle)
-FILL(add_fb2, struct drm_mode_fb_cmd2, 0, 64, 64, 0x34325258, 0, { d.bo.handle }, { d.bo.pitch })
+/* The least that udl takes. */
+#define WIDTH	640
+#define HEIGHT	480
+FILL(add_fb, struct drm_mode_fb_cmd, 0, WIDTH, HEIGHT, d.bo.pitch, 32, 24, d.bo.handle)
+FILL(add_fb2, struct drm_mode_fb_cmd2, 0, WIDTH, HEIGHT, 0x34325258, 0, { d.bo.handle }, { d.bo.pitch })
 FILL(bogus_id, uint32_t, BOGUS)
 FILL(close_fb, struct drm_mode_closefb, .fb_id = BOGUS)
 FILL(flip, struct drm_mode_crtc_page_flip, .crtc_id = BOGUS, .fb_id = d.fb)
@@ -324,7 +327,7 @@ static void prepare(void)
 	d.fd = open_card(0);
 	d.render = open_render(0);
 	d.dmabuf = -1;
-	if (d.fd < 0 || dumb_create(d.fd, 64, 64, &d.bo)) {
+	if (d.fd < 0 || dumb_create(d.fd, WIDTH, HEIGHT, &d.bo)) {
 		printf("# cannot prepare %s\n", dev.card);
 		exit(1);
 	}
@@ -574,7 +577,8 @@ TEST(U3_handlers_that_start_late)
 	pid_t pid;
 	size_t i;
 
-	if (!driver_is("bochs-drm") && !driver_is("cirrus-qemu") && !driver_is("vkms"))
+	if (!driver_is("bochs-drm") && !driver_is("cirrus-qemu") && !driver_is("vkms") &&
+	    !driver_is("udl"))
 		SKIP(return, "the handlers of %s are not ready for that", dev.driver);
 	if (!write_late("Y"))
 		SKIP(return, "no drm.debug_unplug_late");
