@@ -56,7 +56,8 @@
  * 3. Wait for the sections that are still running.
  * 4. Unregister: connectors are disconnected, nodes and sysfs go, user space
  *    gets its remove event.
- * 5. Zap all CPU mappings. The next access finds scratch memory.
+ * 5. Zap all CPU mappings. The next access finds scratch memory. Revoke what
+ *    other devices have of its buffers.
  *
  * A driver that calls drm_dev_unplug() or drm_dev_unregister() first thing in
  * its remove callback gets all this with no other change. The two differ in
@@ -87,7 +88,7 @@ MODULE_PARM_DESC(debug_unplug_late,
  */
 static DEFINE_XARRAY_ALLOC1(drm_unplug_table);
 
-static struct workqueue_struct *drm_unplug_wq;
+struct workqueue_struct *drm_unplug_wq;
 
 /**
  * drm_dev_enter - Enter device critical section
@@ -411,6 +412,8 @@ void drm_unplug_end(struct drm_device *dev)
 	unplug->step = drm_unplug_step(unplug, "unregister", unplug->step);
 	maps = drm_unplug_maps_zap(unplug);
 	unplug->step = drm_unplug_step(unplug, "zap", unplug->step);
+	drm_unplug_dmabufs_revoke(unplug);
+	unplug->step = drm_unplug_step(unplug, "revoke", unplug->step);
 
 	drm_info(dev, "%s in %lld ms: %u sections, waited for %lld ms; %lu maps swapped\n",
 		 drm_unplug_cause(dev), ktime_ms_delta(unplug->step, unplug->start),
@@ -430,6 +433,7 @@ void drm_unplug_abort(struct drm_device *dev)
 	WRITE_ONCE(dev->unplugged, true);
 	drm_unplug_drain(drm_unplug_of(dev));
 	drm_unplug_maps_zap(drm_unplug_of(dev));
+	drm_unplug_dmabufs_revoke(drm_unplug_of(dev));
 }
 
 /**
@@ -515,6 +519,7 @@ int drm_unplug_init(struct drm_device *dev)
 	INIT_WORK(&unplug->free_work, drm_unplug_free);
 	drm_unplug_waits_init(unplug);
 	drm_unplug_maps_init(unplug);
+	drm_unplug_dmabufs_init(unplug);
 
 	ret = drm_unplug_sections_init(unplug);
 	if (ret)
@@ -561,6 +566,7 @@ void drm_unplug_fini(struct drm_device *dev)
 	dev->anon_inode->i_private = NULL;
 	drm_unplug_waits_fini(unplug);
 	drm_unplug_maps_fini(unplug);
+	drm_unplug_dmabufs_fini(unplug);
 	queue_work(drm_unplug_wq, &unplug->free_work);
 }
 

@@ -6,6 +6,7 @@
 #ifndef _DRM_UNPLUG_INTERNAL_H_
 #define _DRM_UNPLUG_INTERNAL_H_
 
+#include <linux/atomic.h>
 #include <linux/cleanup.h>
 #include <linux/completion.h>
 #include <linux/fs.h>
@@ -31,6 +32,7 @@ struct drm_gem_object;
 struct drm_unplug_slot;
 struct drm_unplug_slots;
 struct eventfd_ctx;
+struct iosys_map;
 struct task_struct;
 struct vm_area_struct;
 
@@ -112,6 +114,18 @@ struct drm_unplug {
 	/** @zeroes: what private maps show where they were not written to */
 	struct page *zeroes;
 
+	/** @dmabufs_lock: protects @dmabuf_ops and @dmabufs */
+	spinlock_t dmabufs_lock;
+
+	/** @dmabuf_ops: one entry for each table of callbacks to be replaced */
+	struct list_head dmabuf_ops;
+
+	/** @dmabufs: what the device has exported */
+	DECLARE_HASHTABLE(dmabufs, 6);
+
+	/** @dmabufs_late: those that are still to be revoked by a worker */
+	atomic_t dmabufs_late;
+
 	/** @devices: entry in the list of all devices */
 	struct list_head devices;
 
@@ -148,6 +162,8 @@ DEFINE_CLASS(drm_unplug_gate, struct drm_unplug_gate,
 	     drm_unplug_gate_exit(&_T),
 	     drm_unplug_gate_enter(drm_unplug_of(dev)),
 	     struct drm_device *dev)
+
+extern struct workqueue_struct *drm_unplug_wq;
 
 int drm_unplug_init(struct drm_device *dev);
 void drm_unplug_fini(struct drm_device *dev);
@@ -186,11 +202,21 @@ extern bool drm_unplug_late;
 /* drm_unplug_maps.c: memory maps */
 
 int drm_unplug_mmap(struct drm_device *dev, struct vm_area_struct *vma);
-void drm_unplug_export(struct drm_gem_object *obj, struct dma_buf *dmabuf);
 int drm_unplug_mmap_gone(struct drm_gem_object *obj, struct vm_area_struct *vma);
 void drm_unplug_maps_init(struct drm_unplug *unplug);
 void drm_unplug_maps_fini(struct drm_unplug *unplug);
 unsigned long drm_unplug_maps_zap(struct drm_unplug *unplug);
+
+/* drm_unplug_dmabuf.c: buffers shared with other devices */
+
+int drm_unplug_export(struct drm_gem_object *obj, struct dma_buf *dmabuf);
+int drm_unplug_dmabuf_add(struct drm_device *dev, struct dma_buf *dmabuf);
+void drm_unplug_dmabuf_del(struct drm_device *dev, struct dma_buf *dmabuf);
+int drm_unplug_dmabuf_vmap(struct dma_buf *dmabuf, struct iosys_map *map);
+bool drm_unplug_dmabuf_vunmap(struct dma_buf *dmabuf, struct iosys_map *map);
+void drm_unplug_dmabufs_init(struct drm_unplug *unplug);
+void drm_unplug_dmabufs_fini(struct drm_unplug *unplug);
+void drm_unplug_dmabufs_revoke(struct drm_unplug *unplug);
 
 /* drm_unplug_waits.c: sleepers and events */
 

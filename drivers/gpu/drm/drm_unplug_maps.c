@@ -2,7 +2,9 @@
 
 #include <linux/dma-buf.h>
 #include <linux/mm.h>
+#include <linux/mmap_lock.h>
 #include <linux/pagemap.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 
 #include <drm/drm_drv.h>
@@ -30,6 +32,11 @@
  * client that has maps, one copy of each vm_ops table, and one page of zeros for
  * all MAP_PRIVATE maps, which nobody can write to. The record and the page
  * go away with the client's last map.
+ *
+ * A driver that fills a map in ->mmap does so before mm makes the map known to
+ * those who look for all maps of a file, such as the unplug. So the unplug waits
+ * for each address space in which a map is being made before it removes all
+ * PTEs. Those who come later find the device gone, and make a lost map.
  */
 
 /* A vm_ops table of a driver, and the copy that VMAs are given. */
@@ -47,6 +54,8 @@ struct drm_unplug_scratch {
 	const struct mm_struct *mm;
 	const struct file *file;
 	unsigned long vmas;
+	/* &mm_struct.mm_lock_seq when the client last made a map. */
+	unsigned int mm_seq;
 	struct page *page;
 };
 
@@ -87,9 +96,25 @@ static struct drm_unplug_scratch *drm_unplug_scratch_find(struct drm_unplug *unp
 	return NULL;
 }
 
-/* Count a VMA. */
+/*
+ * An address space changes this each time that it is locked for writing and each
+ * time that it is unlocked, and it is odd in between. 0 where there is no such
+ * count.
+ */
+static unsigned int drm_unplug_mm_seq(const struct mm_struct *mm)
+{
+#ifdef CONFIG_PER_VMA_LOCK
+	/* What the writer has done is seen by those who see that it has ended. */
+	return smp_load_acquire(&mm->mm_lock_seq.sequence);
+#else
+	return 0;
+#endif
+}
+
+/* Count a VMA. @seq is not 0 if it is a new map, which is not known to mm yet. */
 static int drm_unplug_scratch_get(struct drm_unplug *unplug,
-				  struct vm_area_struct *vma, gfp_t gfp)
+				  struct vm_area_struct *vma, unsigned int seq,
+				  gfp_t gfp)
 {
 	struct drm_unplug_scratch *scratch, *new;
 
@@ -97,6 +122,7 @@ static int drm_unplug_scratch_get(struct drm_unplug *unplug,
 		scratch = drm_unplug_scratch_find(unplug, vma);
 		if (scratch) {
 			scratch->vmas++;
+			scratch->mm_seq = seq ?: scratch->mm_seq;
 			return 0;
 		}
 	}
@@ -108,6 +134,7 @@ static int drm_unplug_scratch_get(struct drm_unplug *unplug,
 	new->mm = vma->vm_mm;
 	new->file = drm_unplug_client(unplug, vma);
 	new->vmas = 1;
+	new->mm_seq = seq;
 
 	scoped_guard(spinlock, &unplug->maps_lock) {
 		/* Tasks that share a file can race here, tasks with an mm cannot. */
@@ -346,7 +373,7 @@ static void drm_unplug_vm_open(struct vm_area_struct *vma)
 	struct drm_unplug_vm_ops *w = drm_unplug_vm_ops_of(vma);
 
 	/* There is no way to report a failure, and it is a small object. */
-	drm_unplug_scratch_get(w->unplug, vma, GFP_KERNEL | __GFP_NOFAIL);
+	drm_unplug_scratch_get(w->unplug, vma, 0, GFP_KERNEL | __GFP_NOFAIL);
 
 	/*
 	 * A forked child must not get PTEs to its parent's scratch page: the
@@ -461,7 +488,8 @@ int drm_unplug_mmap(struct drm_device *dev, struct vm_area_struct *vma)
 		return 0;
 
 	w = drm_unplug_vm_ops_get(unplug, vma->vm_ops);
-	if (!w || drm_unplug_scratch_get(unplug, vma, GFP_KERNEL)) {
+	if (!w || drm_unplug_scratch_get(unplug, vma, drm_unplug_mm_seq(vma->vm_mm),
+					 GFP_KERNEL)) {
 		if (vma->vm_ops->close)
 			vma->vm_ops->close(vma);
 		vma->vm_ops = NULL;
@@ -471,20 +499,6 @@ int drm_unplug_mmap(struct drm_device *dev, struct vm_area_struct *vma)
 	vma->vm_ops = &w->ops;
 
 	return 0;
-}
-
-/**
- * drm_unplug_export - let maps of a dma-buf go with the device that exports it
- * @obj: GEM object
- * @dmabuf: made from it just now, so that it has no maps yet
- *
- * drm_gem_dmabuf_export() has done so. This is for drivers that make their
- * dma-bufs themselves, as long as these keep a reference to the device.
- */
-void drm_unplug_export(struct drm_gem_object *obj, struct dma_buf *dmabuf)
-{
-	if (dmabuf->ops->release == drm_gem_dmabuf_release && dmabuf->priv == obj)
-		dmabuf->file->f_mapping = obj->dev->anon_inode->i_mapping;
 }
 
 static const struct vm_operations_struct drm_unplug_gone_vm_ops = {
@@ -543,9 +557,44 @@ void drm_unplug_maps_fini(struct drm_unplug *unplug)
 		__free_page(unplug->zeroes);
 }
 
+/*
+ * Is a map being made that a driver has filled, or was when last seen? Whoever
+ * makes one holds the lock of the address space for writing all the time.
+ */
+static bool drm_unplug_scratch_unfinished(struct drm_unplug_scratch *scratch)
+{
+	struct mm_struct *mm = (struct mm_struct *)scratch->mm;
+
+	if (scratch->mm_seq & 1)
+		return drm_unplug_mm_seq(mm) == scratch->mm_seq;
+	if (IS_ENABLED(CONFIG_PER_VMA_LOCK))
+		return false;
+	if (!mmap_read_trylock(mm))
+		return true;
+	mmap_read_unlock(mm);
+
+	return false;
+}
+
+static bool drm_unplug_maps_unfinished(struct drm_unplug *unplug)
+{
+	struct drm_unplug_scratch *scratch;
+	int bucket;
+
+	/* The lock keeps the VMAs from being closed, and they keep their mm. */
+	guard(spinlock)(&unplug->maps_lock);
+	hash_for_each(unplug->scratch, bucket, scratch, node)
+		if (drm_unplug_scratch_unfinished(scratch))
+			return true;
+
+	return false;
+}
+
 /**
  * drm_unplug_maps_zap - remove all PTEs of a gone device
  * @unplug: state of the device
+ *
+ * To be called when no section runs any more.
  *
  * Returns:
  * How many maps there are.
@@ -555,6 +604,15 @@ unsigned long drm_unplug_maps_zap(struct drm_unplug *unplug)
 	struct drm_unplug_scratch *scratch;
 	unsigned long vmas = 0;
 	int bucket;
+
+	/*
+	 * That does not take long: mm has everything it needs when it calls the
+	 * driver. Who queues for the lock instead may wait for page faults which
+	 * hold it, and for the user space that these wait for.
+	 */
+	if (!drm_unplug_inside(unplug))
+		while (drm_unplug_maps_unfinished(unplug))
+			schedule_timeout_uninterruptible(1);
 
 	unmap_mapping_range(unplug->dev->anon_inode->i_mapping, 0, 0, 1);
 

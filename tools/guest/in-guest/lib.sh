@@ -26,6 +26,7 @@ find_device() {
 	sim) set -- /sys/bus/pci/devices/00"$slot":01:00.0/vendor ;;
 	configfs) set -- /sys/devices/faux/"$id"/uevent ;;
 	usb) set -- /sys/devices/platform/dummy_hcd.0/usb*/*-1/*-1:1.0/uevent ;;
+	platform) set -- /sys/devices/platform/"${module%_device}"/uevent ;;
 	*) set -- /sys/devices/faux/"$module"/uevent ;;
 	esac
 	[ -e "$1" ] || return

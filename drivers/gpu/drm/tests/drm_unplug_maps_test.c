@@ -666,41 +666,77 @@ static void drm_test_unplug_map_after(struct kunit *test)
 }
 
 /*
- * M4: the device goes while mm has a map in hand that the driver is done with.
- * The zap does not find it yet. A map that faults is none the worse for that.
+ * M4: the device goes while mm has a map in hand that the driver is done with,
+ * and may have filled. A zap would not find it yet.
  */
 static void drm_test_unplug_map_unfinished(struct kunit *test)
 {
+	const struct map_case *c = test->param_value;
 	struct mock_dev *mdev = mock_dev_new(test);
 	struct mock_client *client = mock_client_new(test);
+	struct mock_client *other = mock_client_new(test);
 	struct mock_client *remover = mock_client_new(test);
 	struct file *file = mock_open(mdev, O_RDWR);
 	struct gem *gem = gem_new(test, file, map_funcs(test), PAGES * PAGE_SIZE);
-	struct map map = {
+	struct map before = {}, map = {
 		.file = file,
 		.offset = drm_vma_node_offset_addr(&gem->base.vma_node),
 		.size = gem->base.size,
 	};
 	struct mock_gate gate;
 
-	if (map_funcs(test) == &gem_eager_funcs)
-		kunit_skip(test, "not done: PTEs from ->mmap are missed by the zap");
-
+	/* One process that has a map, and one that is about to have its first. */
+	KUNIT_ASSERT_EQ(test, map_gem(other, &before, file, &gem->base), 0);
 	mock_gate_init(&gate);
 	mdev->mapping = &gate;
 	mock_start(client, map_fn, &map);
 	mock_gate_wait(test, &gate);
-	mock_start(remover, mock_unplug, &mdev->drm);
+	mock_start(remover, c->unregister ? mock_unregister : mock_unplug, &mdev->drm);
 	mock_wait_gone(test, &mdev->drm);
-	mock_returns_early(remover);
+	KUNIT_EXPECT_FALSE_MSG(test, mock_returns_early(remover),
+			       "the unplug did not wait for a map to be finished");
 	complete_all(&gate.leave);
 	KUNIT_EXPECT_EQ(test, mock_finish(client), 0);
 	KUNIT_EXPECT_EQ(test, mock_finish(remover), 0);
 
 	KUNIT_EXPECT_EQ_MSG(test, peek(client, map.addr), 0,
 			    "the map still points at the device");
+	KUNIT_EXPECT_EQ(test, peek(other, before.addr), 0);
 	poke(client, map.addr, 0x2222);
 	gem_expect_untouched(test, gem);
+}
+
+static long lock_fn(struct mock_client *client, void *gate)
+{
+	guard(mmap_read_lock)(current->mm);
+	mock_gate_pass(gate);
+
+	return 0;
+}
+
+/*
+ * T1, M4: page faults hold the lock of an address space for as long as it takes
+ * to get the page. The unplug does not wait for that.
+ */
+static void drm_test_unplug_map_locked(struct kunit *test)
+{
+	struct mock_dev *mdev = mock_dev_new(test);
+	struct mock_client *client = mock_client_new(test);
+	struct mock_client *thread = mock_client_thread(client);
+	struct mock_client *remover = mock_client_new(test);
+	struct file *file = mock_open(mdev, O_RDWR);
+	struct gem *gem = gem_new(test, file, &gem_eager_funcs, PAGES * PAGE_SIZE);
+	struct map map = {};
+	struct mock_gate gate;
+
+	KUNIT_ASSERT_EQ(test, map_gem(client, &map, file, &gem->base), 0);
+	mock_gate_init(&gate);
+	mock_start(thread, lock_fn, &gate);
+	mock_gate_wait(test, &gate);
+	KUNIT_EXPECT_EQ(test, mock_run(remover, mock_unplug, &mdev->drm), 0);
+	complete_all(&gate.leave);
+	KUNIT_EXPECT_EQ(test, mock_finish(thread), 0);
+	KUNIT_EXPECT_EQ(test, peek(client, map.addr), 0);
 }
 
 /* M1, M2: the same for a buffer of the shmem helper, which has its own handlers. */
@@ -1340,6 +1376,7 @@ static struct kunit_case drm_unplug_maps_tests[] = {
 	KUNIT_CASE_PARAM(drm_test_unplug_map_fault_in_flight, map_case_gen_params),
 	KUNIT_CASE_PARAM(drm_test_unplug_map_after, map_case_gen_params),
 	KUNIT_CASE_PARAM(drm_test_unplug_map_unfinished, map_case_gen_params),
+	KUNIT_CASE(drm_test_unplug_map_locked),
 	KUNIT_CASE(drm_test_unplug_map_shmem),
 	KUNIT_CASE_PARAM(drm_test_unplug_map_private, map_case_gen_params),
 	KUNIT_CASE(drm_test_unplug_map_bounded),

@@ -37,6 +37,17 @@ static uint32_t *buf_map, *buf_untouched, *import_map;
 static int right_before, bad_before, proc_mem_before, ptrace_before;
 static bool pulled_ok;
 
+/* A map that was in the making all the time that the device went. */
+#define HOLD "/sys/module/unplug_dma_device/parameters/hold"
+#define HELD "/sys/module/unplug_dma_device/parameters/held"
+
+static struct in_hand {
+	volatile bool pulled;
+	volatile int error;	/* of mmap() */
+	volatile int sig;
+	volatile uint32_t value;
+} *in_hand;
+
 /* What threads and a forked child saw while the device went. */
 static struct witness {
 	volatile unsigned int rounds, signals, maps, map_errors;
@@ -266,8 +277,81 @@ static void prepare_dmabuf(void)
 	prepare_import();
 }
 
+static bool file_says(const char *path, char c)
+{
+	int f = open(path, O_RDONLY | O_CLOEXEC);
+	char buf = 0;
+	bool same = f >= 0 && read(f, &buf, 1) == 1 && buf == c;
+
+	close(f);
+	return same;
+}
+
+static void write_file(const char *path, const char *text)
+{
+	int f = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (f < 0 || write(f, text, strlen(text)) != (ssize_t)strlen(text))
+		printf("# cannot write %s: %s\n", path, strerror(errno));
+	close(f);
+}
+
+/* A child maps the buffer, and mm is not told before the device has gone. */
+static pid_t map_in_hand(void)
+{
+	uint32_t value = 0;
+	char text[16];
+	pid_t pid;
+	void *p;
+
+	if (access(HOLD, W_OK))
+		return 0;
+	in_hand = shared_zalloc(PAGE);
+	pid = fork();
+	if (!pid) {
+		snprintf(text, sizeof(text), "%d", getpid());
+		write_file(HOLD, text);
+		p = dumb_map(fd, &bo);
+		in_hand->error = p ? 0 : errno;
+		while (!in_hand->pulled)
+			sleep_ms(1);
+		if (p)
+			in_hand->sig = touch_read(p, &value);
+		in_hand->value = value;
+		_exit(0);
+	}
+	while (!file_says(HELD, 'Y'))
+		sleep_ms(1);
+	return pid;
+}
+
+/*
+ * Another lets it go on: once the device has been pulled, or when the pull has
+ * had time enough to go wrong.
+ */
+static pid_t let_go(void)
+{
+	struct drm_get_cap cap = { .capability = DRM_CAP_DUMB_BUFFER };
+	int i;
+	pid_t pid;
+
+	if (!in_hand)
+		return 0;
+	pid = fork();
+	if (!pid) {
+		while (!ioctl_err(fd, DRM_IOCTL_GET_CAP, &cap))
+			sleep_ms(1);
+		for (i = 0; i < 200 && !in_hand->pulled; i++)
+			sleep_ms(10);
+		write_file(HOLD, "0");
+		_exit(0);
+	}
+	return pid;
+}
+
 static void run_scene(void)
 {
+	pid_t held, releaser;
 	static const unsigned int sizes[] = { 4096, 2048, 1024 };
 	pthread_t threads[3];
 	pid_t child;
@@ -303,10 +387,18 @@ static void run_scene(void)
 		}
 		_exit(0);
 	}
+	held = map_in_hand();
+	releaser = let_go();
 	sleep_ms(150);
 	pulled_ok = pull();
+	if (in_hand)
+		in_hand->pulled = true;
+	if (releaser)
+		waitpid(releaser, NULL, 0);
 	sleep_ms(100);
 	*stop = 1;
+	if (held)
+		waitpid(held, NULL, 0);
 	for (i = 0; i < 3; i++)
 		pthread_join(threads[i], NULL);
 	waitpid(child, NULL, 0);
@@ -353,6 +445,16 @@ TEST(M4_maps_made_while_going)
 	EXPECT_EQ(0, seen[BY_MAPPER].map_errors)
 		TH_LOG("mmap() failed %u times: %s", seen[BY_MAPPER].map_errors,
 		       err_name(seen[BY_MAPPER].error));
+}
+
+/* The driver has filled this one, but a zap would have missed it. */
+TEST(M4_map_in_hand)
+{
+	if (!in_hand)
+		SKIP(return, "only gem-dma can stop in mmap()");
+	EXPECT_EQ(0, in_hand->error);
+	EXPECT_EQ(0, in_hand->sig);
+	EXPECT_EQ(0, in_hand->value) TH_LOG("it points at the device");
 }
 
 /* Reads back what it writes; the signal of the first access that fails, or -1. */

@@ -1,0 +1,686 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/*
+ * Buffers shared between devices, B1 to B4 and T3: once the exporter is gone its
+ * driver is asked for nothing any more, importers are told, and what they have
+ * can be given back as late as they like.
+ */
+
+#include <linux/dma-buf.h>
+#include <linux/dma-resv.h>
+#include <linux/iosys-map.h>
+#include <linux/scatterlist.h>
+#include <linux/slab.h>
+
+#include <drm/drm_gem.h>
+#include <drm/drm_ioctl.h>
+#include <drm/drm_prime.h>
+#include <drm/drm_unplug.h>
+
+#include <kunit/resource.h>
+#include <kunit/test.h>
+
+#include "../drm_unplug_internal.h"
+#include "drm_unplug_mock.h"
+
+#define SIZE		(4 * PAGE_SIZE)
+
+/* Read where the memory of the device is read. */
+#define DEVICE_BYTE	0xd5
+
+/**
+ * struct buffer - a buffer in mock device memory, and what was done to it
+ * @base: the object
+ * @memory: what stands for device memory
+ * @pins: pin() minus unpin(), or attach() minus detach()
+ * @maps: map() minus unmap()
+ * @vmaps: vmap() minus vunmap()
+ * @cpu: begin_cpu_access() minus end_cpu_access()
+ * @calls: how often the driver was asked for anything
+ * @gate: where pin() stops, if set
+ */
+struct buffer {
+	struct drm_gem_object base;
+	void *memory;
+	int pins, maps, vmaps, cpu;
+	int calls;
+	struct mock_gate *gate;
+};
+
+static struct buffer *to_buffer(struct drm_gem_object *obj)
+{
+	return container_of(obj, struct buffer, base);
+}
+
+static void buffer_free(struct drm_gem_object *obj)
+{
+	struct buffer *buffer = to_buffer(obj);
+
+	drm_gem_object_release(obj);
+	free_pages_exact(buffer->memory, obj->size);
+	kfree(buffer);
+}
+
+static int buffer_pin(struct drm_gem_object *obj)
+{
+	struct buffer *buffer = to_buffer(obj);
+
+	buffer->calls++;
+	buffer->pins++;
+	if (buffer->gate)
+		mock_gate_pass(buffer->gate);
+
+	return 0;
+}
+
+static void buffer_unpin(struct drm_gem_object *obj)
+{
+	to_buffer(obj)->pins--;
+}
+
+static struct sg_table *buffer_sg_table(struct drm_gem_object *obj)
+{
+	struct buffer *buffer = to_buffer(obj);
+	struct sg_table *sgt = kzalloc_obj(*sgt);
+
+	buffer->calls++;
+	if (!sgt)
+		return ERR_PTR(-ENOMEM);
+	if (sg_alloc_table(sgt, 1, GFP_KERNEL)) {
+		kfree(sgt);
+		return ERR_PTR(-ENOMEM);
+	}
+	sg_set_buf(sgt->sgl, buffer->memory, obj->size);
+
+	return sgt;
+}
+
+static int buffer_vmap(struct drm_gem_object *obj, struct iosys_map *map)
+{
+	struct buffer *buffer = to_buffer(obj);
+
+	buffer->calls++;
+	buffer->vmaps++;
+	iosys_map_set_vaddr(map, buffer->memory);
+
+	return 0;
+}
+
+static void buffer_vunmap(struct drm_gem_object *obj, struct iosys_map *map)
+{
+	to_buffer(obj)->vmaps--;
+}
+
+/* A driver that leaves it all to core. */
+static const struct drm_gem_object_funcs core_funcs = {
+	.free = buffer_free,
+	.pin = buffer_pin,
+	.unpin = buffer_unpin,
+	.get_sg_table = buffer_sg_table,
+	.vmap = buffer_vmap,
+	.vunmap = buffer_vunmap,
+};
+
+/* One that has callbacks of its own, and sets them when the dma-buf is there. */
+static int own_attach(struct dma_buf *dmabuf, struct dma_buf_attachment *attach)
+{
+	return buffer_pin(dmabuf->priv);
+}
+
+static void own_detach(struct dma_buf *dmabuf, struct dma_buf_attachment *attach)
+{
+	buffer_unpin(dmabuf->priv);
+}
+
+static int own_pin(struct dma_buf_attachment *attach)
+{
+	return buffer_pin(attach->dmabuf->priv);
+}
+
+static void own_unpin(struct dma_buf_attachment *attach)
+{
+	buffer_unpin(attach->dmabuf->priv);
+}
+
+static struct sg_table *own_map(struct dma_buf_attachment *attach, enum dma_data_direction dir)
+{
+	struct sg_table *sgt = buffer_sg_table(attach->dmabuf->priv);
+
+	if (!IS_ERR(sgt))
+		to_buffer(attach->dmabuf->priv)->maps++;
+
+	return sgt;
+}
+
+static void own_unmap(struct dma_buf_attachment *attach, struct sg_table *sgt,
+		      enum dma_data_direction dir)
+{
+	to_buffer(attach->dmabuf->priv)->maps--;
+	sg_free_table(sgt);
+	kfree(sgt);
+}
+
+static int own_begin(struct dma_buf *dmabuf, enum dma_data_direction dir)
+{
+	to_buffer(dmabuf->priv)->calls++;
+	to_buffer(dmabuf->priv)->cpu++;
+
+	return 0;
+}
+
+static int own_end(struct dma_buf *dmabuf, enum dma_data_direction dir)
+{
+	to_buffer(dmabuf->priv)->calls++;
+	to_buffer(dmabuf->priv)->cpu--;
+
+	return 0;
+}
+
+static int own_vmap(struct dma_buf *dmabuf, struct iosys_map *map)
+{
+	return buffer_vmap(dmabuf->priv, map);
+}
+
+static void own_vunmap(struct dma_buf *dmabuf, struct iosys_map *map)
+{
+	buffer_vunmap(dmabuf->priv, map);
+}
+
+static const struct dma_buf_ops own_ops = {
+	.attach = own_attach,
+	.detach = own_detach,
+	.pin = own_pin,
+	.unpin = own_unpin,
+	.map_dma_buf = own_map,
+	.unmap_dma_buf = own_unmap,
+	.begin_cpu_access = own_begin,
+	.end_cpu_access = own_end,
+	.vmap = own_vmap,
+	.vunmap = own_vunmap,
+	.release = drm_gem_dmabuf_release,
+};
+
+static struct dma_buf *own_export(struct drm_gem_object *obj, int flags)
+{
+	struct dma_buf *dmabuf = drm_gem_prime_export(obj, flags);
+
+	if (!IS_ERR(dmabuf))
+		dmabuf->ops = &own_ops;
+
+	return dmabuf;
+}
+
+static const struct drm_gem_object_funcs own_funcs = {
+	.free = buffer_free,
+	.export = own_export,
+};
+
+static struct buffer *buffer_new(struct kunit *test, struct mock_dev *mdev,
+				 const struct drm_gem_object_funcs *funcs)
+{
+	struct buffer *buffer = kzalloc_obj(*buffer);
+
+	KUNIT_ASSERT_NOT_NULL(test, buffer);
+	buffer->memory = alloc_pages_exact(SIZE, GFP_KERNEL);
+	if (!buffer->memory) {
+		kfree(buffer);
+		KUNIT_FAIL_AND_ABORT(test, "no memory");
+	}
+	memset(buffer->memory, DEVICE_BYTE, SIZE);
+	buffer->base.funcs = funcs;
+	drm_gem_private_object_init(&mdev->drm, &buffer->base, SIZE);
+
+	return buffer;
+}
+
+/*
+ * Exports as the ioctl does. Nobody but the dma-buf has the buffer then, nor,
+ * after the end of @file, the device.
+ */
+static struct dma_buf *buffer_export(struct kunit *test, struct file *file,
+				     struct buffer *buffer)
+{
+	struct drm_file *priv = mock_drm_file(file);
+	struct dma_buf *dmabuf;
+	u32 handle;
+
+	KUNIT_ASSERT_EQ(test, drm_gem_handle_create(priv, &buffer->base, &handle), 0);
+	drm_gem_object_put(&buffer->base);
+	dmabuf = drm_gem_prime_handle_to_dmabuf(priv->minor->dev, priv, handle, O_RDWR);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dmabuf);
+
+	return dmabuf;
+}
+
+/* Importers */
+
+struct importer {
+	struct kunit *test;
+	struct dma_buf_attachment *attach;
+	struct sg_table *sgt;
+	int told;
+};
+
+static void importer_told(struct dma_buf_attachment *attach)
+{
+	struct importer *importer = attach->importer_priv;
+
+	dma_resv_assert_held(attach->dmabuf->resv);
+	importer->told++;
+	if (importer->sgt)
+		dma_buf_unmap_attachment(attach, importer->sgt, DMA_BIDIRECTIONAL);
+	importer->sgt = NULL;
+}
+
+static const struct dma_buf_attach_ops importer_ops = {
+	.allow_peer2peer = true,
+	.invalidate_mappings = importer_told,
+};
+
+static void import(struct importer *importer, struct kunit *test, struct dma_buf *dmabuf,
+		   struct device *dev, bool dynamic)
+{
+	struct dma_buf_attachment *attach;
+
+	importer->test = test;
+	attach = dynamic ? dma_buf_dynamic_attach(dmabuf, dev, &importer_ops, importer) :
+			   dma_buf_attach(dmabuf, dev);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, attach);
+	importer->attach = attach;
+}
+
+static void import_map(struct importer *importer)
+{
+	importer->sgt = dma_buf_map_attachment_unlocked(importer->attach, DMA_BIDIRECTIONAL);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(importer->test, importer->sgt);
+}
+
+/* Each kind of exporter, and either way out. */
+struct dmabuf_case {
+	const char *name;
+	const struct drm_gem_object_funcs *funcs;
+	bool unregister;
+};
+
+static const struct dmabuf_case dmabuf_cases[] = {
+	{ "core", &core_funcs },
+	{ "core, unregister", &core_funcs, true },
+	{ "own", &own_funcs },
+	{ "own, unregister", &own_funcs, true },
+};
+
+KUNIT_ARRAY_PARAM_DESC(dmabuf_case, dmabuf_cases, name);
+
+struct scene {
+	struct mock_dev *mdev, *other;
+	struct file *file;
+	struct buffer *buffer;
+	struct dma_buf *dmabuf;
+};
+
+static void scene_new(struct kunit *test, struct scene *scene)
+{
+	const struct dmabuf_case *c = test->param_value;
+
+	scene->mdev = mock_dev_new(test);
+	scene->other = mock_dev_new(test);
+	scene->file = mock_open(scene->mdev, O_RDWR);
+	scene->buffer = buffer_new(test, scene->mdev, c ? c->funcs : &own_funcs);
+	scene->dmabuf = buffer_export(test, scene->file, scene->buffer);
+}
+
+static void scene_leave(struct kunit *test, struct scene *scene)
+{
+	const struct dmabuf_case *c = test->param_value;
+
+	if (c && c->unregister)
+		drm_dev_unregister(&scene->mdev->drm);
+	else
+		drm_dev_unplug(&scene->mdev->drm);
+}
+
+/* The driver was left alone since it was asked @calls times, and nothing is left over. */
+static void scene_end(struct kunit *test, struct scene *scene, int calls)
+{
+	KUNIT_EXPECT_EQ_MSG(test, scene->buffer->calls, calls,
+			    "the driver was called although it has no device");
+	KUNIT_EXPECT_EQ(test, scene->buffer->pins, 0);
+	KUNIT_EXPECT_EQ(test, scene->buffer->maps, 0);
+	KUNIT_EXPECT_EQ(test, scene->buffer->vmaps, 0);
+	KUNIT_EXPECT_EQ(test, scene->buffer->cpu, 0);
+	dma_buf_put(scene->dmabuf);
+	flush_delayed_fput();
+}
+
+/* How many dma-bufs the device keeps a record of. */
+static unsigned int records(struct mock_dev *mdev)
+{
+	struct drm_unplug *unplug = drm_unplug_of(&mdev->drm);
+	struct hlist_node *node;
+	unsigned int bucket, count = 0;
+
+	guard(spinlock)(&unplug->dmabufs_lock);
+	for (bucket = 0; bucket < HASH_SIZE(unplug->dmabufs); bucket++)
+		hlist_for_each(node, &unplug->dmabufs[bucket])
+			count++;
+
+	return count;
+}
+
+/* B1: nobody can attach to a buffer of a gone device, and its driver is not asked. */
+static void drm_test_unplug_dmabuf_attach(struct kunit *test)
+{
+	struct dma_buf_attachment *attach;
+	struct scene scene;
+	unsigned int dynamic;
+
+	scene_new(test, &scene);
+	KUNIT_EXPECT_EQ(test, records(scene.mdev), 1);
+	scene_leave(test, &scene);
+	for (dynamic = 0; dynamic < 2; dynamic++) {
+		attach = dynamic ? dma_buf_dynamic_attach(scene.dmabuf, scene.other->parent,
+							  &importer_ops, NULL) :
+				   dma_buf_attach(scene.dmabuf, scene.other->parent);
+		KUNIT_EXPECT_EQ(test, PTR_ERR_OR_ZERO(attach), -ENODEV);
+		if (!IS_ERR(attach))
+			dma_buf_detach(scene.dmabuf, attach);
+	}
+	scene_end(test, &scene, 0);
+}
+
+/* B1, B3: what is attached cannot be mapped any more, and can be detached. */
+static void drm_test_unplug_dmabuf_map(struct kunit *test)
+{
+	struct importer importers[2] = {};
+	struct sg_table *sgt;
+	struct scene scene;
+	unsigned int i;
+	int calls;
+
+	scene_new(test, &scene);
+	for (i = 0; i < 2; i++)
+		import(&importers[i], test, scene.dmabuf, scene.other->parent, i);
+	calls = scene.buffer->calls;
+	scene_leave(test, &scene);
+	for (i = 0; i < 2; i++) {
+		sgt = dma_buf_map_attachment_unlocked(importers[i].attach, DMA_BIDIRECTIONAL);
+		KUNIT_EXPECT_EQ(test, PTR_ERR_OR_ZERO(sgt), -ENODEV);
+		dma_buf_detach(scene.dmabuf, importers[i].attach);
+	}
+	scene_end(test, &scene, calls);
+}
+
+/*
+ * B3: a dynamic importer is told, once, and gives back what it has mapped. A
+ * static one keeps it, and gives it back later. Neither gets it again.
+ */
+static void drm_test_unplug_dmabuf_told(struct kunit *test)
+{
+	struct importer dynamic = {}, fixed = {};
+	struct sg_table *sgt;
+	struct scene scene;
+	int calls;
+
+	scene_new(test, &scene);
+	import(&dynamic, test, scene.dmabuf, scene.other->parent, true);
+	import(&fixed, test, scene.dmabuf, scene.other->parent, false);
+	import_map(&dynamic);
+	import_map(&fixed);
+	KUNIT_EXPECT_EQ(test, scene.buffer->maps, 2);
+	calls = scene.buffer->calls;
+
+	scene_leave(test, &scene);
+	KUNIT_EXPECT_EQ(test, dynamic.told, 1);
+	KUNIT_EXPECT_NULL(test, dynamic.sgt);
+	KUNIT_EXPECT_EQ(test, scene.buffer->maps, 1);
+	sgt = dma_buf_map_attachment_unlocked(dynamic.attach, DMA_BIDIRECTIONAL);
+	KUNIT_EXPECT_EQ(test, PTR_ERR_OR_ZERO(sgt), -ENODEV);
+	dma_resv_lock(scene.dmabuf->resv, NULL);
+	KUNIT_EXPECT_EQ(test, dma_buf_pin(dynamic.attach), -ENODEV);
+	dma_resv_unlock(scene.dmabuf->resv);
+
+	dma_buf_unmap_attachment_unlocked(fixed.attach, fixed.sgt, DMA_BIDIRECTIONAL);
+	KUNIT_EXPECT_EQ(test, scene.buffer->maps, 0);
+	dma_buf_detach(scene.dmabuf, fixed.attach);
+	dma_buf_detach(scene.dmabuf, dynamic.attach);
+	scene_end(test, &scene, calls);
+}
+
+/*
+ * B1, M5: the kernel maps a buffer of a gone device. That works, and shows
+ * zeros and what was written there, but neither the device nor what was written
+ * to another buffer.
+ */
+static void drm_test_unplug_dmabuf_vmap(struct kunit *test)
+{
+	struct iosys_map map, second;
+	struct dma_buf *other;
+	struct scene scene;
+
+	scene_new(test, &scene);
+	other = buffer_export(test, scene.file,
+			      buffer_new(test, scene.mdev, scene.buffer->base.funcs));
+	scene_leave(test, &scene);
+
+	KUNIT_ASSERT_EQ(test, dma_buf_vmap_unlocked(scene.dmabuf, &map), 0);
+	KUNIT_EXPECT_NULL(test, memchr_inv(map.vaddr, 0, SIZE));
+	memset(map.vaddr + SIZE - PAGE_SIZE, 0xaa, PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, *(u8 *)map.vaddr, 0xaa);
+	KUNIT_ASSERT_EQ(test, dma_buf_vmap_unlocked(other, &second), 0);
+	KUNIT_EXPECT_NULL_MSG(test, memchr_inv(second.vaddr, 0, SIZE),
+			      "another buffer shows what was written to the first");
+	dma_buf_vunmap_unlocked(other, &second);
+	dma_buf_vunmap_unlocked(scene.dmabuf, &map);
+
+	KUNIT_ASSERT_EQ(test, dma_buf_vmap_unlocked(scene.dmabuf, &map), 0);
+	KUNIT_EXPECT_NULL(test, memchr_inv(map.vaddr, 0, SIZE));
+	dma_buf_vunmap_unlocked(scene.dmabuf, &map);
+	KUNIT_EXPECT_NULL(test, memchr_inv(scene.buffer->memory, DEVICE_BYTE, SIZE));
+	dma_buf_put(other);
+	scene_end(test, &scene, 0);
+}
+
+/* B1, T3: a map from before the unplug is the driver's to undo. */
+static void drm_test_unplug_dmabuf_vmapped(struct kunit *test)
+{
+	struct iosys_map map, again;
+	struct scene scene;
+	int calls;
+
+	scene_new(test, &scene);
+	KUNIT_ASSERT_EQ(test, dma_buf_vmap_unlocked(scene.dmabuf, &map), 0);
+	KUNIT_EXPECT_PTR_EQ(test, map.vaddr, scene.buffer->memory);
+	calls = scene.buffer->calls;
+	scene_leave(test, &scene);
+	KUNIT_ASSERT_EQ(test, dma_buf_vmap_unlocked(scene.dmabuf, &again), 0);
+	dma_buf_vunmap_unlocked(scene.dmabuf, &again);
+	KUNIT_EXPECT_EQ(test, scene.buffer->vmaps, 1);
+	dma_buf_vunmap_unlocked(scene.dmabuf, &map);
+	scene_end(test, &scene, calls);
+}
+
+/* B1: access by the CPU is allowed, and needs nobody. */
+static void drm_test_unplug_dmabuf_cpu_access(struct kunit *test)
+{
+	struct scene scene;
+
+	scene_new(test, &scene);
+	scene_leave(test, &scene);
+	KUNIT_EXPECT_EQ(test, dma_buf_begin_cpu_access(scene.dmabuf, DMA_BIDIRECTIONAL), 0);
+	KUNIT_EXPECT_EQ(test, dma_buf_end_cpu_access(scene.dmabuf, DMA_BIDIRECTIONAL), 0);
+	scene_end(test, &scene, 0);
+}
+
+/*
+ * B3, B4, T1: somebody has the reservation lock, perhaps to wait for what only
+ * happens after the unplug. That does not hold it up, and the importer is told
+ * when the lock is free.
+ */
+static void drm_test_unplug_dmabuf_locked(struct kunit *test)
+{
+	struct mock_client *remover = mock_client_new(test);
+	struct importer importer = {};
+	struct sg_table *sgt;
+	struct scene scene;
+	int calls;
+
+	scene_new(test, &scene);
+	import(&importer, test, scene.dmabuf, scene.other->parent, true);
+	import_map(&importer);
+	calls = scene.buffer->calls;
+
+	dma_resv_lock(scene.dmabuf->resv, NULL);
+	KUNIT_EXPECT_EQ(test, mock_run(remover, mock_unplug, &scene.mdev->drm), 0);
+	KUNIT_EXPECT_EQ(test, importer.told, 0);
+	dma_resv_unlock(scene.dmabuf->resv);
+	mock_wait_until(test, READ_ONCE(importer.told));
+
+	dma_resv_lock(scene.dmabuf->resv, NULL);
+	sgt = dma_buf_map_attachment(importer.attach, DMA_BIDIRECTIONAL);
+	dma_resv_unlock(scene.dmabuf->resv);
+	KUNIT_EXPECT_EQ(test, PTR_ERR_OR_ZERO(sgt), -ENODEV);
+	KUNIT_EXPECT_EQ(test, importer.told, 1);
+	dma_buf_detach(scene.dmabuf, importer.attach);
+	scene_end(test, &scene, calls);
+}
+
+struct attach_call {
+	struct dma_buf *dmabuf;
+	struct device *dev;
+	struct dma_buf_attachment *attach;
+};
+
+static long attach_fn(struct mock_client *client, void *data)
+{
+	struct attach_call *call = data;
+
+	call->attach = dma_buf_attach(call->dmabuf, call->dev);
+
+	return PTR_ERR_OR_ZERO(call->attach);
+}
+
+/* U3, B1: a device does not go while its driver is in a callback of core. */
+static void drm_test_unplug_dmabuf_in_flight(struct kunit *test)
+{
+	struct mock_client *client = mock_client_new(test), *remover = mock_client_new(test);
+	struct mock_dev *mdev = mock_dev_new(test), *other = mock_dev_new(test);
+	struct file *file = mock_open(mdev, O_RDWR);
+	struct buffer *buffer = buffer_new(test, mdev, &core_funcs);
+	struct dma_buf *dmabuf = buffer_export(test, file, buffer);
+	struct attach_call call = { .dmabuf = dmabuf, .dev = other->parent };
+	struct mock_gate gate;
+
+	mock_gate_init(&gate);
+	buffer->gate = &gate;
+	mock_start(client, attach_fn, &call);
+	mock_gate_wait(test, &gate);
+	mock_start(remover, mock_unplug, &mdev->drm);
+	mock_wait_gone(test, &mdev->drm);
+	KUNIT_EXPECT_FALSE_MSG(test, mock_returns_early(remover),
+			       "the unplug did not wait for a callback");
+	complete_all(&gate.leave);
+	KUNIT_EXPECT_EQ(test, mock_finish(client), 0);
+	KUNIT_EXPECT_EQ(test, mock_finish(remover), 0);
+	dma_buf_detach(dmabuf, call.attach);
+	dma_buf_put(dmabuf);
+	flush_delayed_fput();
+}
+
+/* B2: nothing can be imported into a gone device, be it what it has exported. */
+static void drm_test_unplug_dmabuf_import(struct kunit *test)
+{
+	struct mock_client *client = mock_client_new(test);
+	struct drm_prime_handle args = {};
+	struct scene scene;
+	unsigned int i;
+
+	scene_new(test, &scene);
+	for (i = 0; i < 2; i++) {
+		struct file *importer = mock_open(i ? scene.other : scene.mdev, O_RDWR);
+
+		drm_dev_unplug(i ? &scene.other->drm : &scene.mdev->drm);
+		KUNIT_EXPECT_EQ(test, mock_ioctl(client, importer, DRM_IOCTL_PRIME_FD_TO_HANDLE,
+						 &args), -ENODEV);
+	}
+	scene_end(test, &scene, 0);
+}
+
+/*
+ * T3: a dma-buf and an importer are the last that there is of a device. KASAN
+ * reports what this gets wrong.
+ */
+static void drm_test_unplug_dmabuf_outlives_device(struct kunit *test)
+{
+	const struct dmabuf_case *c = test->param_value;
+	struct mock_dev *mdev = mock_dev_alloc(test, &mock_driver);
+	struct mock_dev *other = mock_dev_new(test);
+	struct importer importer = {};
+	struct buffer *buffer;
+	struct iosys_map map;
+	struct dma_buf *dmabuf;
+	struct file *file;
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, mdev);
+	KUNIT_ASSERT_EQ(test, drm_dev_register(&mdev->drm, 0), 0);
+	file = mock_open_node(test, DRM_MAJOR, mdev->drm.primary->index, O_RDWR);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, file);
+	buffer = buffer_new(test, mdev, c->funcs);
+	dmabuf = buffer_export(test, file, buffer);
+	import(&importer, test, dmabuf, other->parent, true);
+
+	if (c->unregister)
+		drm_dev_unregister(&mdev->drm);
+	else
+		drm_dev_unplug(&mdev->drm);
+	fput(file);
+	flush_delayed_fput();
+	mock_dev_free(mdev);
+
+	KUNIT_EXPECT_EQ(test, dma_buf_vmap_unlocked(dmabuf, &map), 0);
+	dma_buf_vunmap_unlocked(dmabuf, &map);
+	dma_buf_detach(dmabuf, importer.attach);
+	dma_buf_put(dmabuf);
+	flush_delayed_fput();
+}
+
+/* T3: what a device has exported is forgotten when it is released. */
+static void drm_test_unplug_dmabuf_released(struct kunit *test)
+{
+	struct mock_dev *mdev = mock_dev_new(test);
+	struct file *file = mock_open(mdev, O_RDWR);
+	struct dma_buf *dmabufs[8];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(dmabufs); i++)
+		dmabufs[i] = buffer_export(test, file, buffer_new(test, mdev, &core_funcs));
+	KUNIT_EXPECT_EQ(test, records(mdev), ARRAY_SIZE(dmabufs));
+	for (i = 0; i < ARRAY_SIZE(dmabufs); i++) {
+		dma_buf_put(dmabufs[i]);
+		if (i == 4)
+			drm_dev_unplug(&mdev->drm);
+	}
+	mock_close(file);
+	flush_delayed_fput();
+	KUNIT_EXPECT_EQ(test, records(mdev), 0);
+}
+
+static struct kunit_case drm_unplug_dmabuf_tests[] = {
+	KUNIT_CASE_PARAM(drm_test_unplug_dmabuf_attach, dmabuf_case_gen_params),
+	KUNIT_CASE_PARAM(drm_test_unplug_dmabuf_map, dmabuf_case_gen_params),
+	KUNIT_CASE(drm_test_unplug_dmabuf_told),
+	KUNIT_CASE_PARAM(drm_test_unplug_dmabuf_vmap, dmabuf_case_gen_params),
+	KUNIT_CASE_PARAM(drm_test_unplug_dmabuf_vmapped, dmabuf_case_gen_params),
+	KUNIT_CASE_PARAM(drm_test_unplug_dmabuf_cpu_access, dmabuf_case_gen_params),
+	KUNIT_CASE(drm_test_unplug_dmabuf_locked),
+	KUNIT_CASE(drm_test_unplug_dmabuf_in_flight),
+	KUNIT_CASE(drm_test_unplug_dmabuf_import),
+	KUNIT_CASE_PARAM(drm_test_unplug_dmabuf_outlives_device, dmabuf_case_gen_params),
+	KUNIT_CASE(drm_test_unplug_dmabuf_released),
+	{}
+};
+
+static struct kunit_suite drm_unplug_dmabuf_test_suite = {
+	.name = "drm_unplug_dmabuf",
+	.test_cases = drm_unplug_dmabuf_tests,
+};
+
+kunit_test_suite(drm_unplug_dmabuf_test_suite);
