@@ -614,7 +614,8 @@ unsigned long drm_unplug_maps_zap(struct drm_unplug *unplug)
 		while (drm_unplug_maps_unfinished(unplug))
 			schedule_timeout_uninterruptible(1);
 
-	unmap_mapping_range(unplug->dev->anon_inode->i_mapping, 0, 0, 1);
+	/* What a client has written to private maps is its own, and stays. */
+	unmap_mapping_range(unplug->dev->anon_inode->i_mapping, 0, 0, 0);
 
 	scoped_guard(spinlock, &unplug->maps_lock)
 		hash_for_each(unplug->scratch, bucket, scratch, node)

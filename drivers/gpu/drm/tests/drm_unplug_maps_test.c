@@ -914,6 +914,7 @@ static void drm_test_unplug_map_copy_on_write(struct kunit *test)
 
 	drm_dev_unplug(&mdev->drm);
 	KUNIT_ASSERT_EQ(test, map_gem(client, &late, file, &gem->base), 0);
+	KUNIT_EXPECT_EQ(test, peek(client, private.addr), 0xdddd);
 	KUNIT_EXPECT_EQ(test, peek(client, private.addr + PAGE_SIZE), 0);
 	KUNIT_EXPECT_EQ(test, peek(client, late.addr), 0);
 	poke(client, private.addr + PAGE_SIZE, 0xeeee);
