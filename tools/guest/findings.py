@@ -73,6 +73,6 @@ def report_end(lines, begin):
     for i in range(begin + 1, min(begin + LINES, len(lines))):
         if END.search(lines[i]):
             return i
-        if "cut here" in lines[i] or "drm-guest: end of run" in lines[i]:
+        if "cut here" in lines[i] or lines[i].startswith(("drm-guest: end of run", "drm-check:")):
             return i - 1
     return min(begin + LINES, len(lines)) - 1

@@ -168,8 +168,9 @@ int sim_slot_init(struct sim_card *card)
 	}
 	card->bridge = bridge;
 	pci_bus_claim_resources(bridge->bus);
-	pci_bus_add_devices(bridge->bus);
 	pci_unlock_rescan_remove();
+	/* As at boot, drivers bind without the lock: pciehp takes it under one of its own. */
+	pci_bus_add_devices(bridge->bus);
 	return 0;
 }
 
