@@ -13,6 +13,7 @@ import time
 HERE = os.path.dirname(os.path.realpath(__file__))
 TOP = os.path.realpath(os.path.join(HERE, "../../../.."))
 GUEST = os.path.join(TOP, "tools/guest")
+SIM_RADEON = os.path.join(TOP, "tools/testing/sim-radeon")
 BUILD = os.path.join(TOP, "build")
 REPORT = os.path.join(BUILD, "report")
 SELFTESTS = os.path.join(BUILD, "selftests")
@@ -39,8 +40,9 @@ def prepare(directory, sets):
     if os.geteuid():
         die("needs root: run it again with sudo")
     os.makedirs(os.path.join(REPORT, directory), exist_ok=True)
-    steps = [[os.path.join(HERE, "build")], [os.path.join(GUEST, "root")]]
-    steps += [[os.path.join(GUEST, "modules"), name] for name in sets]
+    steps = [[os.path.join(HERE, "build")], [os.path.join(GUEST, "root")], [os.path.join(SIM_RADEON, "build")]]
+    steps += [[os.path.join(GUEST, "debug-kernel")] if name == "debug" else [os.path.join(GUEST, "modules"), name]
+              for name in sets]
     for step in steps:
         # Each says itself what is wrong and what to do.
         if subprocess.run(step, check=False, stdout=subprocess.DEVNULL).returncode:
@@ -65,20 +67,25 @@ def methods_of(device):
 class Guest:
     """One boot: a command on some devices and one set of modules."""
 
-    def __init__(self, directory, name, modules, devices, command, timeout):
+    def __init__(self, directory, name, modules, devices, command, timeout, share=SELFTESTS, words=()):
+        self.name = name
         self.modules = modules
         self.devices = devices
         self.base = os.path.join(REPORT, directory, f"{name}.{modules}")
         self.command = command
         self.timeout = timeout
+        self.share = share
+        self.kernel_words = words
         self.status = None
         self.seconds = 0
 
     def run(self):
-        words = [os.path.join(GUEST, "run"), "--modules", self.modules, "--share", SELFTESTS,
+        words = [os.path.join(GUEST, "run"), "--modules", self.modules, "--share", self.share,
                  "--timeout", str(self.timeout), "--log", self.base + ".log"]
         for device in self.devices:
             words += ["--device", device]
+        for word in self.kernel_words:
+            words += ["--append", word]
         began = time.monotonic()
         for attempt in range(3):
             with open(self.base + ".out", "w") as out, open(self.base + ".err", "w") as err:
