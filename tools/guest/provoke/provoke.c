@@ -22,8 +22,8 @@ static DEFINE_MUTEX(second);
 static DEFINE_SPINLOCK(spin);
 static int __rcu *pointer;
 
-/* The value of a volatile cannot be known to the compiler, which would drop the access. */
-static volatile int sink;
+/* Where values go, so that the compiler does not drop what made them. */
+static int sink;
 
 static void sleep_under_a_spinlock(void)
 {
@@ -34,7 +34,7 @@ static void sleep_under_a_spinlock(void)
 
 static void dereference_without_a_reader(void)
 {
-	sink = !!rcu_dereference(pointer);
+	WRITE_ONCE(sink, !!rcu_dereference(pointer));
 }
 
 /* Two orders, never at the same time: nothing hangs, and lockdep still has to see it. */
@@ -56,7 +56,7 @@ static void leak(void)
 
 	/* Several: a stale register or stack slot may still point to one. */
 	for (i = 0; i < 16; i++)
-		sink = !!kmalloc(4000, GFP_KERNEL);
+		WRITE_ONCE(sink, !!kmalloc(4000, GFP_KERNEL));
 }
 
 static void use_after_free(void)
@@ -67,7 +67,7 @@ static void use_after_free(void)
 		return;
 	kfree(freed);
 	OPTIMIZER_HIDE_VAR(freed);
-	sink = READ_ONCE(*freed);
+	WRITE_ONCE(sink, READ_ONCE(*freed));
 }
 
 static const struct {
