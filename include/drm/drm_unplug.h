@@ -9,6 +9,7 @@
 
 #include <drm/drm_drv.h>
 
+struct completion;
 struct device;
 struct drm_device;
 
@@ -45,6 +46,9 @@ void drm_dev_wait_end(struct drm_device *dev, struct wait_queue_entry *wait);
 	drm_dev_wait_end(__wait_dev, &__wait_unplug);			\
 	__wait_ret;							\
 })
+
+unsigned long drm_dev_wait_done(struct drm_device *dev, struct completion *done,
+				unsigned long timeout);
 
 struct drm_device *drm_dev_of_parent(const struct device *parent);
 bool drm_dev_has_left(const struct drm_device *dev);

@@ -410,6 +410,8 @@ void drm_unplug_end(struct drm_device *dev)
 	unsigned long maps;
 
 	unplug->step = drm_unplug_step(unplug, "unregister", unplug->step);
+	scoped_guard(spinlock_irq, &dev->event_lock)
+		drm_unplug_send_events(dev);
 	maps = drm_unplug_maps_zap(unplug);
 	unplug->step = drm_unplug_step(unplug, "zap", unplug->step);
 	drm_unplug_dmabufs_revoke(unplug);

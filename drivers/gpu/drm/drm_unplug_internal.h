@@ -234,6 +234,7 @@ void drm_unplug_waits_init(struct drm_unplug *unplug);
 void drm_unplug_waits_fini(struct drm_unplug *unplug);
 void drm_unplug_announce(struct drm_unplug *unplug);
 void drm_unplug_kick(struct drm_unplug *unplug);
+void drm_unplug_send_events(struct drm_device *dev);
 
 void drm_unplug_wait_begin(struct drm_device *dev, struct wait_queue_entry *wait);
 void drm_unplug_wait_end(struct drm_device *dev, struct wait_queue_entry *wait);

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
+#include <linux/completion.h>
 #include <linux/eventfd.h>
+#include <linux/export.h>
+#include <linux/minmax.h>
 #include <linux/poll.h>
 #include <linux/sched.h>
 #include <linux/wait.h>
@@ -9,8 +12,10 @@
 #include <drm/drm_device.h>
 #include <drm/drm_drv.h>
 #include <drm/drm_file.h>
+#include <drm/drm_unplug.h>
 #include <drm/drm_vblank.h>
 
+#include "drm_internal.h"
 #include "drm_unplug_internal.h"
 
 /**
@@ -23,6 +28,8 @@
  * - read() returns the events that were promised, then ENODEV. It never returns
  *   0: end of file counts as success in libdrm, and its users would try again
  *   for ever.
+ * - Events that wait for a vblank are sent at the end of drm_dev_unplug(), and at
+ *   once from then on. A flip that never ends is not waited for.
  * - poll() reports EPOLLHUP and EPOLLERR until read() on the same open file has
  *   returned ENODEV once. A level that stays up starves or spins compositors
  *   which do not expect it; one that goes down once it was noticed does not.
@@ -109,6 +116,72 @@ void drm_unplug_kick(struct drm_unplug *unplug)
 
 	drm_unplug_kick_crcs(dev);
 }
+
+/**
+ * drm_unplug_send_events - send the events that wait for a vblank
+ * @dev: DRM device
+ *
+ * None may come any more. Not so if the device was only unregistered: then its
+ * hardware works, and shows what its driver makes of it.
+ *
+ * Context: &drm_device.event_lock is held.
+ */
+void drm_unplug_send_events(struct drm_device *dev)
+{
+	struct drm_pending_vblank_event *e, *next;
+	struct drm_crtc *crtc;
+
+	lockdep_assert_held(&dev->event_lock);
+
+	if (!drm_dev_is_unplugged(dev))
+		return;
+
+	list_for_each_entry_safe(e, next, &dev->vblank_event_list, base.link) {
+		crtc = drm_crtc_from_index(dev, e->pipe);
+		/* A driver of the old kind has vblanks, but nothing that they are of. */
+		if (!crtc)
+			continue;
+		list_del(&e->base.link);
+		drm_vblank_put(dev, e->pipe);
+		drm_crtc_send_vblank_event(crtc, e);
+	}
+}
+
+/* What a display that is still there gets for a flip: a few frames. */
+#define DRM_UNPLUG_FLIP		msecs_to_jiffies(100)
+
+/**
+ * drm_dev_wait_done - wait for something that the hardware does, or for an unplug
+ * @dev: DRM device or NULL
+ * @done: completed when the hardware has done it
+ * @timeout: in jiffies
+ *
+ * As wait_for_completion_timeout(), but does not wait long for a device after
+ * drm_dev_unplug(). A completion has no second waker, so this looks now and then.
+ *
+ * Context: Process context, sleeps.
+ *
+ * Returns:
+ * 0 if there was no time left, or else at least 1, also if the device is unplugged.
+ */
+unsigned long drm_dev_wait_done(struct drm_device *dev, struct completion *done,
+				unsigned long timeout)
+{
+	unsigned long slice, left;
+
+	do {
+		slice = dev ? min(timeout, DRM_UNPLUG_FLIP) : timeout;
+		left = wait_for_completion_timeout(done, slice);
+		timeout -= slice;
+		if (left)
+			return timeout + left;
+		if (dev && drm_dev_is_unplugged(dev))
+			return 1;
+	} while (timeout);
+
+	return 0;
+}
+EXPORT_SYMBOL(drm_dev_wait_done);
 
 /**
  * drm_unplug_wait_begin - let an unplug wake the current task
