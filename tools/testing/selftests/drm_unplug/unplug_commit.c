@@ -202,40 +202,42 @@ static void run_scene(void)
 
 /* ---- tests ---- */
 
-#define NEED_COMMIT()							\
-	do {								\
-		if (why_not)						\
-			SKIP(return, "%s", why_not);			\
-		ASSERT_EQ(0, nonblocking) TH_LOG("%s", err_name(nonblocking)); \
-		ASSERT_FALSE(early) TH_LOG("a sleeper came back before the pull"); \
-		ASSERT_FALSE(signaled_before);				\
-	} while (0)
+FIXTURE(commit) {
+};
 
-/* Nobody has signalled the fences by then. */
-TEST(T1_pull_returns_while_commits_wait_for_a_fence)
+FIXTURE_SETUP(commit)
 {
 	if (why_not)
 		SKIP(return, "%s", why_not);
-	NEED_COMMIT();
+	ASSERT_EQ(0, nonblocking) TH_LOG("%s", err_name(nonblocking));
+	ASSERT_FALSE(early) TH_LOG("a sleeper came back before the pull");
+	ASSERT_FALSE(signaled_before);
+}
+
+FIXTURE_TEARDOWN(commit)
+{
+}
+
+/* Nobody has signalled the fences by then. */
+TEST_F(commit, T1_pull_returns_while_fences_are_pending)
+{
 	EXPECT_TRUE(pulled_ok);
 	EXPECT_TRUE(pull_alone) TH_LOG("only when the fence had signalled");
 }
 
-TEST(U4_blocking_commit_gets_enodev)
+TEST_F(commit, U4_blocking_gets_enodev)
 {
-	NEED_COMMIT();
 	ASSERT_TRUE(sl[BLOCKING].done) TH_LOG("still asleep");
 	EXPECT_EQ(-ENODEV, sl[BLOCKING].ret) TH_LOG("%s", err_name(sl[BLOCKING].ret));
 }
 
 /* Once, then ENODEV. */
-TEST(U5_event_of_a_nonblocking_commit_arrives)
+TEST_F(commit, U5_event_of_nonblocking_arrives)
 {
 	struct drm_event_vblank ev[4] = {};
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	ssize_t n;
 
-	NEED_COMMIT();
 	EXPECT_EQ(1, poll(&p, 1, sleeper_limit_ms()));
 	n = read(fd, ev, sizeof(ev));
 	ASSERT_EQ((ssize_t)sizeof(ev[0]), n) TH_LOG("%s", n < 0 ? strerror(errno) : "length");
@@ -245,11 +247,10 @@ TEST(U5_event_of_a_nonblocking_commit_arrives)
 	EXPECT_EQ(ENODEV, errno);
 }
 
-TEST(F1_out_fence_ends_with_enodev)
+TEST_F(commit, F1_out_fence_ends_with_enodev)
 {
 	struct pollfd p = { .fd = out_fence, .events = POLLIN };
 
-	NEED_COMMIT();
 	ASSERT_LE(0, out_fence);
 	EXPECT_EQ(1, poll(&p, 1, sleeper_limit_ms()));
 	EXPECT_EQ(-ENODEV, fence_status(out_fence));

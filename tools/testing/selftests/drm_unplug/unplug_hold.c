@@ -529,25 +529,22 @@ static void run_scene(void)
 
 /* ---- tests ---- */
 
-#define NEED_CLIENT(c)							\
-	do {								\
-		if ((c)->where == VBLANK && no_vblank)			\
-			SKIP(return, "%s", no_vblank);			\
-		if (((c)->where == WAIT || (c)->where == HANDLES) && !(c)->ready) \
-			SKIP(return, "the driver has no syncobj");	\
-		ASSERT_TRUE((c)->ready) TH_LOG("%s", (c)->what);	\
-	} while (0)
-
 FIXTURE(T1_outside) {
 };
 
 FIXTURE_VARIANT(T1_outside) {
 	int i;
-	bool stopped;
 };
 
 FIXTURE_SETUP(T1_outside)
 {
+	const struct client *c = &outside[variant->i];
+
+	if (c->where == VBLANK && no_vblank)
+		SKIP(return, "%s", no_vblank);
+	if ((c->where == WAIT || c->where == HANDLES) && !c->ready)
+		SKIP(return, "the driver has no syncobj");
+	ASSERT_TRUE(c->ready) TH_LOG("%s", c->what);
 }
 
 FIXTURE_TEARDOWN(T1_outside)
@@ -565,7 +562,6 @@ TEST_F(T1_outside, does_not_hold_up_the_unplug)
 {
 	const struct client *c = &outside[variant->i];
 
-	NEED_CLIENT(c);
 	EXPECT_TRUE(pulled[0]);
 	EXPECT_TRUE(c->held_through) TH_LOG("%s: %s", c->what, err_name(c->ret));
 }
@@ -575,7 +571,6 @@ TEST_F(T1_outside, gets_enodev)
 {
 	const struct client *c = &outside[variant->i];
 
-	NEED_CLIENT(c);
 	ASSERT_TRUE(c->done) TH_LOG("%s: still asleep", c->what);
 	/* The page never comes where the server has ended. */
 	EXPECT_EQ(c->page == FUSE_SYNC ? -EFAULT : -ENODEV, c->ret)

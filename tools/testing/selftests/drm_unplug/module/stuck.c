@@ -49,14 +49,21 @@ struct stuck_display {
 
 static DEFINE_MUTEX(stuck_mutex);
 static struct faux_device *stuck_faux;
-static enum stuck_tail stuck_tail;
+static enum stuck_plug stuck_kind;
 static bool stuck_dead;
 
 DEFINE_DRM_GEM_FOPS(stuck_fops);
 
+/* The last file is closed. What is never shut down has its timer on until then. */
+static void stuck_drm_release(struct drm_device *drm)
+{
+	drm_crtc_vblank_off(&container_of(drm, struct stuck_display, drm)->crtc);
+}
+
 static const struct drm_driver stuck_driver = {
 	.driver_features = DRIVER_MODESET | DRIVER_ATOMIC | DRIVER_GEM,
 	.fops = &stuck_fops,
+	.release = stuck_drm_release,
 	DRM_GEM_SHMEM_DRIVER_OPS,
 	.name = "stuck",
 	.desc = "display that gets stuck",
@@ -126,10 +133,10 @@ static void stuck_commit_tail(struct drm_atomic_commit *state)
 	drm_atomic_helper_commit_modeset_enables(drm, state);
 	drm_atomic_helper_fake_vblank(state);
 	drm_atomic_helper_commit_hw_done(state);
-	if (stuck_tail == STUCK_TAIL_FLIP_DONE)
-		drm_atomic_helper_wait_for_flip_done(drm, state);
-	else
+	if (stuck_kind == STUCK_WAIT_FOR_VBLANKS)
 		drm_atomic_helper_wait_for_vblanks(drm, state);
+	else
+		drm_atomic_helper_wait_for_flip_done(drm, state);
 	drm_atomic_helper_cleanup_planes(drm, state);
 }
 
@@ -218,7 +225,8 @@ static void stuck_remove(struct faux_device *faux)
 	struct stuck_display *stuck = faux_device_get_drvdata(faux);
 
 	drm_dev_unplug(&stuck->drm);
-	drm_atomic_helper_shutdown(&stuck->drm);
+	if (stuck_kind != STUCK_NO_SHUTDOWN)
+		drm_atomic_helper_shutdown(&stuck->drm);
 }
 
 static const struct faux_device_ops stuck_faux_ops = {
@@ -226,14 +234,14 @@ static const struct faux_device_ops stuck_faux_ops = {
 	.remove = stuck_remove,
 };
 
-static int stuck_plug(unsigned long tail)
+static int stuck_plug(unsigned long kind)
 {
 	guard(mutex)(&stuck_mutex);
 
 	if (stuck_faux)
 		return -EBUSY;
 	stuck_dead = false;
-	stuck_tail = tail;
+	stuck_kind = kind;
 	stuck_faux = faux_device_create("stuck", NULL, &stuck_faux_ops);
 
 	return stuck_faux ? 0 : -ENODEV;
@@ -282,7 +290,7 @@ static int stuck_fence(struct stuck *stuck)
 	struct stuck_fence *fence;
 	int fd;
 
-	fence = kzalloc(sizeof(*fence), GFP_KERNEL);
+	fence = kzalloc_obj(*fence);
 	if (!fence)
 		return -ENOMEM;
 	dma_fence_init(&fence->base, &stuck_fence_ops, NULL, dma_fence_context_alloc(1), 1);
@@ -343,7 +351,7 @@ static int stuck_release(struct stuck *stuck)
 
 static int stuck_file_open(struct inode *inode, struct file *file)
 {
-	struct stuck *stuck = kzalloc(sizeof(*stuck), GFP_KERNEL);
+	struct stuck *stuck = kzalloc_obj(*stuck);
 
 	if (!stuck)
 		return -ENOMEM;
@@ -375,7 +383,8 @@ static long stuck_file_ioctl(struct file *file, unsigned int cmd, unsigned long 
 	case STUCK_PLUG:
 		return stuck_plug(arg);
 	case STUCK_DIE:
-		WRITE_ONCE(stuck_dead, true);
+	case STUCK_REVIVE:
+		WRITE_ONCE(stuck_dead, cmd == STUCK_DIE);
 		return 0;
 	case STUCK_PULL:
 		return stuck_pull();
