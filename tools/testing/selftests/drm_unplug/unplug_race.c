@@ -14,9 +14,14 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 
+/*
+ * The first three are each of their own kind.  More of them, plain ones in quick
+ * succession, with DRM_UNPLUG_CYCLES: see ./cycles.
+ */
 #define CYCLES 3
 
 struct worker {
@@ -195,6 +200,63 @@ static void round_files(struct worker *w, int fd)
 		closedir(d);
 }
 
+/* Asleep most of the time. */
+static void round_wait(struct worker *w, int fd)
+{
+	static _Thread_local uint32_t syncobj;
+	struct drm_syncobj_create create = {};
+	union drm_wait_vblank vbl = {
+		.request = { .type = _DRM_VBLANK_RELATIVE, .sequence = 1000 },
+	};
+	struct drm_syncobj_wait wait = {
+		.handles = (uintptr_t)&syncobj, .count_handles = 1,
+		.timeout_nsec = (now_ms() + 500) * 1000000,
+		.flags = DRM_SYNCOBJ_WAIT_FLAGS_WAIT_FOR_SUBMIT,
+	};
+	int ret;
+
+	if (w->rounds % 2 == 0) {
+		ret = ioctl_err(fd, DRM_IOCTL_WAIT_VBLANK, &vbl);
+		/* EBUSY: it takes more than 3 s; EINVAL: the display is off. */
+		if (ret && ret != -ENODEV && ret != -EBUSY && ret != -EINVAL && ret != -EOPNOTSUPP)
+			bad(w, ret);
+		return;
+	}
+	/* Of this file, and the next one has others. */
+	if (ioctl_err(fd, DRM_IOCTL_SYNCOBJ_CREATE, &create))
+		return;
+	syncobj = create.handle;
+	ret = ioctl_err(fd, DRM_IOCTL_SYNCOBJ_WAIT, &wait);
+	if (ret != -ENODEV && ret != -ETIME)
+		bad(w, ret);
+	ioctl_err(fd, DRM_IOCTL_SYNCOBJ_DESTROY, &create.handle);
+}
+
+/* Core ioctls in random order, with arguments that are mostly no good. None takes away. */
+static void round_random(struct worker *w, int fd)
+{
+	static const unsigned long requests[] = {
+		DRM_IOCTL_GET_CAP, DRM_IOCTL_SET_CLIENT_CAP, DRM_IOCTL_GET_MAGIC,
+		DRM_IOCTL_GET_CLIENT, DRM_IOCTL_GET_STATS, DRM_IOCTL_VERSION,
+		DRM_IOCTL_MODE_GETRESOURCES, DRM_IOCTL_MODE_GETPLANERESOURCES,
+		DRM_IOCTL_MODE_GETCRTC, DRM_IOCTL_MODE_GETENCODER, DRM_IOCTL_MODE_GETCONNECTOR,
+		DRM_IOCTL_MODE_GETPLANE, DRM_IOCTL_MODE_OBJ_GETPROPERTIES,
+		DRM_IOCTL_MODE_GETPROPERTY, DRM_IOCTL_MODE_GETFB, DRM_IOCTL_GET_UNIQUE,
+		DRM_IOCTL_MODE_CURSOR, DRM_IOCTL_MODE_DIRTYFB, DRM_IOCTL_MODE_LIST_LESSEES,
+		DRM_IOCTL_MODE_CREATEPROPBLOB, DRM_IOCTL_MODE_GETPROPBLOB,
+		DRM_IOCTL_SYNCOBJ_CREATE, DRM_IOCTL_SYNCOBJ_QUERY,
+	};
+	static _Thread_local unsigned int seed = 1;
+	unsigned char arg[256] = {};
+	unsigned int i;
+
+	/* Small numbers may be ids; what they would be pointers to is not ours. */
+	for (i = 0; i < 16; i += 4)
+		arg[i] = rand_r(&seed) % 64;
+	i = rand_r(&seed) % ARRAY_SIZE(requests);
+	ioctl(fd, requests[i], arg);
+}
+
 static struct worker workers[] = {
 	{ "open", round_open },
 	{ "buffers", round_buffers },
@@ -202,6 +264,8 @@ static struct worker workers[] = {
 	{ "events", round_events },
 	{ "display", round_display },
 	{ "files", round_files },
+	{ "wait", round_wait },
+	{ "random", round_random },
 };
 
 static void *work(void *arg)
@@ -217,11 +281,12 @@ static void *work(void *arg)
 	return NULL;
 }
 
-static struct {
+static struct cycle {
 	bool pulled, plugged, works;
 	long ms;
 	bool dead;
-} cycle[CYCLES];
+} *cycle;
+static unsigned int cycles = CYCLES, cycles_done;
 
 /*
  * How the device is pulled and brought back, as files to write to: closer together than two
@@ -231,6 +296,7 @@ static struct {
 	bool known;
 	char off[2][PATH_MAX], off_text[2][64];
 	char on[PATH_MAX], on_text[64];
+	char nodes[PATH_MAX];	/* pattern of what is there when it is back */
 } raw;
 
 static int write_file(const char *path, const char *text)
@@ -261,6 +327,9 @@ static void find_raw(void)
 		strcpy(raw.off_text[0], "0");
 		strcpy(raw.off_text[1], "0");
 		strcpy(raw.on_text, "1");
+		*strrchr(g.gl_pathv[0], '/') = '\0';
+		snprintf(raw.nodes, sizeof(raw.nodes), "/sys/devices/faux/%s/drm/card*",
+			 strrchr(g.gl_pathv[0], '/') + 1);
 		globfree(&g);
 		raw.known = true;
 		return;
@@ -281,6 +350,7 @@ static void find_raw(void)
 	if (!realpath(path, driver))
 		return;
 
+	snprintf(raw.nodes, sizeof(raw.nodes), "%.4000s/drm/card*", bound);
 	snprintf(raw.off[1], sizeof(raw.off[1]), "%.4000s/unbind", driver);
 	snprintf(raw.off_text[1], sizeof(raw.off_text[1]), "%.60s", strrchr(bound, '/') + 1);
 	if (!strcmp(dev.method, "remove")) {
@@ -315,6 +385,68 @@ static bool pull_three_times(void)
 			worked++;
 	pull_ms = now_ms() - start;
 	return worked > 0;
+}
+
+/* Puts it back, and finds its node without the guest's help, which takes longer. */
+static bool plug_raw(void)
+{
+	uint64_t end = now_ms() + 30000;
+	char node[64];
+	glob_t g;
+
+	write_file(raw.on, raw.on_text);
+	while (now_ms() < end) {
+		if (!glob(raw.nodes, 0, NULL, &g)) {
+			snprintf(node, sizeof(node), "/dev/dri/%.32s", strrchr(g.gl_pathv[0], '/') + 1);
+			globfree(&g);
+			if (!access(node, R_OK)) {
+				strcpy(dev.card, node);
+				return true;
+			}
+		}
+		sleep_ms(5);
+	}
+	return false;
+}
+
+/* One of many. */
+static void run_quick_cycle(struct cycle *c, unsigned int n)
+{
+	struct drm_version v = {};
+	struct unplug_dev this = dev;
+	uint64_t start;
+	size_t i;
+	int fd;
+
+	now = &this;
+	fd = open_card(O_NONBLOCK);
+	shared_fd = fd;
+	ioctl_err(fd, DRM_IOCTL_SET_MASTER, NULL);
+	kms_on(fd, &kms);
+	c->works = fd >= 0 && !ioctl_err(fd, DRM_IOCTL_VERSION, &v);
+
+	stop = 0;
+	for (i = 0; i < ARRAY_SIZE(workers); i++)
+		pthread_create(&workers[i].thread, NULL, work, &workers[i]);
+	sleep_ms(rand() % 60);
+	start = now_ms();
+	c->pulled = !write_file(raw.off[0], raw.off_text[0]);
+	c->ms = now_ms() - start;
+	/* The clients stop in turn before and after it is back. */
+	if (n & 1)
+		c->plugged = plug_raw();
+	stop = 1;
+	for (i = 0; i < ARRAY_SIZE(workers); i++)
+		pthread_join(workers[i].thread, NULL);
+	memset(&v, 0, sizeof(v));
+	c->dead = ioctl_err(fd, DRM_IOCTL_VERSION, &v) == -ENODEV;
+	if (!(n & 1) && (n & 2))
+		c->plugged = plug_raw();
+	close(fd);
+	if (!c->plugged)
+		c->plugged = plug_raw();
+	if (n % 50 == 49)
+		printf("# %u cycles, the last pull took %ld ms\n", n + 1, c->ms);
 }
 
 static bool concurrent;
@@ -370,12 +502,25 @@ static void run_cycle(int n)
 
 static void run_scene(void)
 {
-	int n;
+	const char *wanted = getenv("DRM_UNPLUG_CYCLES");
+	unsigned int n;
 
-	for (n = 0; n < CYCLES; n++) {
+	if (wanted && atoi(wanted) > CYCLES)
+		cycles = atoi(wanted);
+	cycle = calloc(cycles, sizeof(*cycle));
+	for (n = 0; n < cycles; n++) {
 		if (n && !cycle[n - 1].plugged)
 			break;
-		run_cycle(n);
+		if (n == CYCLES) {
+			find_raw();
+			if (!raw.known)
+				break;
+		}
+		if (n < CYCLES)
+			run_cycle(n);
+		else
+			run_quick_cycle(&cycle[n], n);
+		cycles_done = n + 1;
 	}
 }
 
@@ -405,20 +550,21 @@ TEST(T5_replug_under_load)
 
 TEST(T4_every_cycle_gives_a_new_device)
 {
-	int i;
+	unsigned int i;
 
-	for (i = 0; i < CYCLES; i++) {
-		EXPECT_TRUE(cycle[i].plugged) TH_LOG("cycle %d", i);
-		EXPECT_TRUE(cycle[i].works) TH_LOG("cycle %d", i);
+	EXPECT_EQ(cycles, cycles_done);
+	for (i = 0; i < cycles_done; i++) {
+		EXPECT_TRUE(cycle[i].plugged) TH_LOG("cycle %u", i);
+		EXPECT_TRUE(cycle[i].works) TH_LOG("cycle %u", i);
 	}
 }
 
 TEST(U2_dead_after_every_cycle)
 {
-	int i;
+	unsigned int i;
 
-	for (i = 0; i < CYCLES; i++)
-		EXPECT_TRUE(cycle[i].dead) TH_LOG("cycle %d", i);
+	for (i = 0; i < cycles_done; i++)
+		EXPECT_TRUE(cycle[i].dead) TH_LOG("cycle %u", i);
 }
 
 FIXTURE(T5_worker) {
@@ -442,6 +588,8 @@ FIXTURE_VARIANT_ADD(T5_worker, prime) { 2 };
 FIXTURE_VARIANT_ADD(T5_worker, events) { 3 };
 FIXTURE_VARIANT_ADD(T5_worker, display) { 4 };
 FIXTURE_VARIANT_ADD(T5_worker, files) { 5 };
+FIXTURE_VARIANT_ADD(T5_worker, waits) { 6 };
+FIXTURE_VARIANT_ADD(T5_worker, random_ioctls) { 7 };
 
 /* Each call either worked or said that the device is gone. */
 TEST_F(T5_worker, only_allowed_results)
