@@ -57,6 +57,9 @@ sim:	## amdgpu and radeon on a simulated card: its tests, the known bugs, one un
 bench:	## what it costs: the guard, an unplug with many maps
 	@tools/bench/bench
 
+coccicheck:	## run the Coccinelle scripts of scripts/coccinelle/drm over all of DRM
+	@tools/tree/coccinelle
+
 driver-table:	## write the table of all drivers in Documentation/gpu/drm-unplug-drivers.rst
 	@tools/tree/tree
 	@tools/tree/driver-table
@@ -73,5 +76,5 @@ sparse:	## sparse on our files and on those that we patch
 clean:	## remove build/ (downloads stay in the cache)
 	rm -rf build
 
-.PHONY: help demo check tree modules install uninstall layout kunit selftests debug-kernel igt model sim bench driver-table series \
+.PHONY: help demo check tree modules install uninstall layout kunit selftests debug-kernel igt model sim bench coccicheck driver-table series \
 	checkpatch sparse clean

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/// drm_dev_unplug() and drm_dev_unregister() wait until all device critical
+/// sections have ended. Called in one, they wait for their own caller. Queue
+/// work instead.
+///
+//# Calls are followed through functions of the same directory, as far as its
+//# files are given to spatch together. So use --file-groups, or name them.
+//
+// Confidence: Moderate
+// Options: --no-includes --include-headers
+
+virtual context
+virtual report
+
+@initialize:python@
+@@
+import os
+
+targets = ("drm_dev_unplug", "drm_dev_unregister", "drm_put_dev")
+calls = {}	# directory: {function: {called}}
+
+def graph(p, g):
+    calls.setdefault(os.path.dirname(p.file), {}).setdefault(p.current_element, set()).add(g)
+
+def found(p, g):
+    """The functions on the way from g to an unplug, or None."""
+    todo, seen = [[g]], set()
+    while todo:
+        path = todo.pop(0)
+        if path[-1] in targets:
+            return path
+        if path[-1] not in seen:
+            seen.add(path[-1])
+            todo += [path + [n] for n in sorted(calls.get(os.path.dirname(p.file), {}).get(path[-1], ()))]
+    return None
+
+reported = set()
+def say(p, g):
+    path = found(p, g)
+    if path is None or (p.file, p.line, p.column) in reported:
+        return
+    reported.add((p.file, p.line, p.column))
+    coccilib.report.print_report(p, f"unplug inside of a section: {' > '.join(path)} in {p.current_element}()")
+
+@call@
+identifier g;
+position p;
+@@
+g@p(...)
+
+@script:python@
+g << call.g;
+p << call.p;
+@@
+graph(p[0], g)
+
+@after exists@
+expression idx;
+identifier g;
+position p;
+statement S;
+@@
+if (\( !drm_dev_enter(..., &idx) \| <+... !drm_dev_enter(..., &idx) ...+> \)) S
+... when != drm_dev_exit(idx)
+* g@p(...)
+
+@inside exists@
+expression idx, e;
+identifier g;
+position p;
+@@
+if (\( drm_dev_enter(..., &idx) \| e && drm_dev_enter(..., &idx) \)) {
+... when != drm_dev_exit(idx)
+* g@p(...)
+... when any
+}
+
+@inside_else exists@
+expression idx, e;
+identifier g;
+position p;
+statement S;
+@@
+if (\( drm_dev_enter(..., &idx) \| e && drm_dev_enter(..., &idx) \)) {
+... when != drm_dev_exit(idx)
+* g@p(...)
+... when any
+} else S
+
+@script:python depends on report@
+g << after.g;
+p << after.p;
+@@
+say(p[0], g)
+
+@script:python depends on report@
+g << inside.g;
+p << inside.p;
+@@
+say(p[0], g)
+
+@script:python depends on report@
+g << inside_else.g;
+p << inside_else.p;
+@@
+say(p[0], g)
