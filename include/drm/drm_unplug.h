@@ -12,12 +12,15 @@
 struct completion;
 struct device;
 struct drm_device;
+struct drm_wedge_task_info;
 
 bool drm_dev_is_gone(const struct drm_device *dev);
 int drm_dev_fence_wait(struct drm_device *dev, struct dma_fence *fence, bool intr);
 int drm_dev_resv_wait(struct drm_device *dev, struct dma_resv *resv,
 		      enum dma_resv_usage usage, bool intr);
 bool drm_dev_fence_end(struct dma_fence *fence, int error);
+int drm_dev_wedge(struct drm_device *dev, unsigned long method,
+		  struct drm_wedge_task_info *info);
 
 void drm_dev_wait_begin(struct drm_device *dev, struct wait_queue_entry *wait);
 void drm_dev_wait_end(struct drm_device *dev, struct wait_queue_entry *wait);

@@ -425,10 +425,11 @@ void drm_unplug_end(struct drm_device *dev)
 }
 
 /**
- * drm_unplug_abort - close a device whose registration fails half way
+ * drm_unplug_abort - close a device that keeps its nodes for now
  * @dev: DRM device
  *
- * User space may have opened a node already. Ends what it began, and waits.
+ * If its registration fails half way, user space may have opened a node already;
+ * if it is wedged, it certainly has. Ends what clients began, and waits.
  */
 void drm_unplug_abort(struct drm_device *dev)
 {

@@ -174,6 +174,7 @@ void drm_unplug_arm(struct drm_device *dev);
 bool drm_unplug_begin(struct drm_device *dev);
 void drm_unplug_end(struct drm_device *dev);
 void drm_unplug_abort(struct drm_device *dev);
+void drm_unplug_drop_objects(struct drm_device *dev);
 
 bool drm_unplug_ioctl_refused(struct drm_device *dev, unsigned int cmd);
 bool drm_unplug_ioctl_enter(struct drm_device *dev, drm_ioctl_t *func, u32 flags,
