@@ -65,6 +65,8 @@ struct drm_unplug_dmabuf {
 	/* What it shows in the kernel if it was mapped there after the unplug. */
 	struct page *page;
 	void *vaddr;
+	/* The driver was passed by, and must not be asked to undo it. */
+	bool vmap_gone;
 	struct work_struct revoke_work;
 	struct list_head late;
 };
@@ -178,6 +180,16 @@ int drm_unplug_dmabuf_vmap(struct dma_buf *dmabuf, struct iosys_map *map)
 	return 0;
 }
 
+static int drm_unplug_dmabuf_vmap_gone(struct dma_buf *dmabuf, struct iosys_map *map)
+{
+	int ret = drm_unplug_dmabuf_vmap(dmabuf, map);
+
+	if (!ret)
+		drm_unplug_dmabuf_of(dmabuf)->vmap_gone = true;
+
+	return ret;
+}
+
 /**
  * drm_unplug_dmabuf_vunmap - undo drm_unplug_dmabuf_vmap()
  * @dmabuf: the dma-buf
@@ -199,19 +211,21 @@ bool drm_unplug_dmabuf_vunmap(struct dma_buf *dmabuf, struct iosys_map *map)
 	__free_page(buf->page);
 	buf->vaddr = NULL;
 	buf->page = NULL;
+	buf->vmap_gone = false;
 
 	return true;
 }
 
-static void drm_unplug_dmabuf_vunmap_any(struct dma_buf *dmabuf, struct iosys_map *map)
+/* What the driver has mapped it undoes, even where core gave it zeros to map. */
+static void drm_unplug_dmabuf_vunmap_gone(struct dma_buf *dmabuf, struct iosys_map *map)
 {
+	struct drm_unplug_dmabuf *buf = drm_unplug_dmabuf_of(dmabuf);
 	const struct dma_buf_ops *driver;
 
-	if (drm_unplug_dmabuf_vunmap(dmabuf, map))
-		return;
-
 	driver = container_of(dmabuf->ops, struct drm_unplug_dmabuf_ops, gone.ops)->driver;
-	if (driver->vunmap)
+	if (buf->vmap_gone)
+		drm_unplug_dmabuf_vunmap(dmabuf, map);
+	else if (driver->vunmap)
 		driver->vunmap(dmabuf, map);
 }
 
@@ -239,8 +253,8 @@ static struct drm_unplug_dmabuf_ops *drm_unplug_dmabuf_ops_new(const struct dma_
 	if (driver->mmap)
 		new->gone.ops.mmap = drm_unplug_dmabuf_mmap;
 	if (driver->vmap) {
-		new->gone.ops.vmap = drm_unplug_dmabuf_vmap;
-		new->gone.ops.vunmap = drm_unplug_dmabuf_vunmap_any;
+		new->gone.ops.vmap = drm_unplug_dmabuf_vmap_gone;
+		new->gone.ops.vunmap = drm_unplug_dmabuf_vunmap_gone;
 	}
 
 	return new;

@@ -204,18 +204,30 @@ static struct page *drm_unplug_scratch_page(struct drm_unplug *unplug,
 }
 
 /*
+ * The page is ordinary memory: it is mapped cached where the VMA permits and,
+ * unlike the driver's pages, without a notification on the first write.
+ */
+static vm_fault_t drm_unplug_insert_pte(struct vm_area_struct *vma, unsigned long addr,
+					struct page *page)
+{
+	if (vma->vm_flags & VM_MIXEDMAP)
+		return vmf_insert_mixed(vma, addr, page_to_pfn(page));
+
+	return vmf_insert_pfn_prot(vma, addr, page_to_pfn(page),
+				   vm_get_page_prot(vma->vm_flags));
+}
+
+/*
  * Fill PTEs around the fault, so that a walk through a large lost map does not
- * cost a fault for each page. The page is ordinary memory: it is mapped cached
- * and, unlike the driver's pages, without a notification on the first write.
+ * cost a fault for each page.
  */
 static vm_fault_t drm_unplug_insert(struct vm_fault *vmf, struct page *page)
 {
 	struct vm_area_struct *vma = vmf->vma;
-	pgprot_t prot = vm_get_page_prot(vma->vm_flags);
 	unsigned long start, end, addr;
 	vm_fault_t ret;
 
-	ret = vmf_insert_pfn_prot(vma, vmf->address, page_to_pfn(page), prot);
+	ret = drm_unplug_insert_pte(vma, vmf->address, page);
 	if (ret != VM_FAULT_NOPAGE)
 		return ret;
 
@@ -224,8 +236,7 @@ static vm_fault_t drm_unplug_insert(struct vm_fault *vmf, struct page *page)
 		  DRM_UNPLUG_FAULT_AROUND, vma->vm_end);
 
 	for (addr = start; addr < end; addr += PAGE_SIZE)
-		if (vmf_insert_pfn_prot(vma, addr, page_to_pfn(page), prot) !=
-		    VM_FAULT_NOPAGE)
+		if (drm_unplug_insert_pte(vma, addr, page) != VM_FAULT_NOPAGE)
 			break;
 
 	/* What could not be filled ahead faults on its own. */
@@ -248,10 +259,8 @@ static vm_fault_t drm_unplug_fault_gone(struct drm_unplug *unplug,
 	if (!page)
 		return VM_FAULT_OOM;
 
-	if ((vma->vm_flags & VM_PFNMAP) && !cow)
+	if ((vma->vm_flags & (VM_PFNMAP | VM_MIXEDMAP)) && !cow)
 		return drm_unplug_insert(vmf, page);
-	if ((vma->vm_flags & VM_MIXEDMAP) && !cow)
-		return vmf_insert_mixed(vma, vmf->address, page_to_pfn(page));
 
 	get_page(page);
 	vmf->page = page;

@@ -175,14 +175,23 @@ static int own_end(struct dma_buf *dmabuf, enum dma_data_direction dir)
 	return 0;
 }
 
+/* Something of its own around what core does, like amdgpu. */
 static int own_vmap(struct dma_buf *dmabuf, struct iosys_map *map)
 {
-	return buffer_vmap(dmabuf->priv, map);
+	int ret;
+
+	buffer_pin(dmabuf->priv);
+	ret = drm_gem_dmabuf_vmap(dmabuf, map);
+	if (ret)
+		buffer_unpin(dmabuf->priv);
+
+	return ret;
 }
 
 static void own_vunmap(struct dma_buf *dmabuf, struct iosys_map *map)
 {
-	buffer_vunmap(dmabuf->priv, map);
+	drm_gem_dmabuf_vunmap(dmabuf, map);
+	buffer_unpin(dmabuf->priv);
 }
 
 static const struct dma_buf_ops own_ops = {
@@ -212,6 +221,8 @@ static struct dma_buf *own_export(struct drm_gem_object *obj, int flags)
 static const struct drm_gem_object_funcs own_funcs = {
 	.free = buffer_free,
 	.export = own_export,
+	.vmap = buffer_vmap,
+	.vunmap = buffer_vunmap,
 };
 
 static struct buffer *buffer_new(struct kunit *test, struct mock_dev *mdev,
@@ -498,6 +509,35 @@ static void drm_test_unplug_dmabuf_vmapped(struct kunit *test)
 	scene_end(test, &scene, calls);
 }
 
+/*
+ * B1, T3: a map that is made when the device has gone and the callbacks are not
+ * replaced yet. The driver has had its part in it, and undoes that.
+ */
+static void drm_test_unplug_dmabuf_vmap_late(struct kunit *test)
+{
+	struct mock_client *remover = mock_client_new(test);
+	const struct dma_buf_ops *ops;
+	struct iosys_map map;
+	struct scene scene;
+	int calls;
+
+	scene_new(test, &scene);
+	ops = scene.dmabuf->ops;
+	dma_resv_lock(scene.dmabuf->resv, NULL);
+	KUNIT_EXPECT_EQ(test, mock_run(remover, mock_unplug, &scene.mdev->drm), 0);
+	KUNIT_EXPECT_EQ(test, dma_buf_vmap(scene.dmabuf, &map), 0);
+	KUNIT_EXPECT_NULL(test, memchr_inv(map.vaddr, 0, SIZE));
+	KUNIT_EXPECT_PTR_EQ(test, scene.dmabuf->ops, ops);
+	calls = scene.buffer->calls;
+	dma_resv_unlock(scene.dmabuf->resv);
+	mock_wait_until(test, READ_ONCE(scene.dmabuf->ops) != ops);
+
+	dma_buf_vunmap_unlocked(scene.dmabuf, &map);
+	KUNIT_EXPECT_EQ(test, dma_buf_vmap_unlocked(scene.dmabuf, &map), 0);
+	dma_buf_vunmap_unlocked(scene.dmabuf, &map);
+	scene_end(test, &scene, calls);
+}
+
 /* B1: access by the CPU is allowed, and needs nobody. */
 static void drm_test_unplug_dmabuf_cpu_access(struct kunit *test)
 {
@@ -669,6 +709,7 @@ static struct kunit_case drm_unplug_dmabuf_tests[] = {
 	KUNIT_CASE(drm_test_unplug_dmabuf_told),
 	KUNIT_CASE_PARAM(drm_test_unplug_dmabuf_vmap, dmabuf_case_gen_params),
 	KUNIT_CASE_PARAM(drm_test_unplug_dmabuf_vmapped, dmabuf_case_gen_params),
+	KUNIT_CASE_PARAM(drm_test_unplug_dmabuf_vmap_late, dmabuf_case_gen_params),
 	KUNIT_CASE_PARAM(drm_test_unplug_dmabuf_cpu_access, dmabuf_case_gen_params),
 	KUNIT_CASE(drm_test_unplug_dmabuf_locked),
 	KUNIT_CASE(drm_test_unplug_dmabuf_in_flight),
