@@ -10,7 +10,8 @@
  * signal, one that should fail and does not, and a word that another process has
  * written to lost memory are failures; they are reported with the seed.
  *
- *	unplug_fuzz METHOD		the seeds of the file fuzz-seeds
+ *	unplug_fuzz METHOD		the seeds of the file fuzz-seeds, as many as it begins
+ *					within 30 seconds
  *	FUZZ_SEED=N unplug_fuzz METHOD	this one
  *	FUZZ_RANDOM=N unplug_fuzz METHOD	so many new ones
  *	FUZZ_STEPS=N			steps of each process (default 400)
@@ -492,13 +493,16 @@ static void read_seeds(const char *program)
 
 static void run_scene(const char *program)
 {
+	uint64_t end = now_ms() + 30000;
 	unsigned int i;
 
 	if (getenv("FUZZ_STEPS"))
 		steps = atoi(getenv("FUZZ_STEPS"));
 	run = shared_zalloc(sizeof(*run));
 	read_seeds(program);
-	for (i = 0; i < n_seeds && plugs_ok; i++) {
+	if (getenv("FUZZ_SEED") || getenv("FUZZ_RANDOM"))
+		end = UINT64_MAX;
+	for (i = 0; i < n_seeds && plugs_ok && (!i || now_ms() < end); i++) {
 		if (i)
 			plugs_ok = plug();
 		if (plugs_ok)
@@ -517,7 +521,7 @@ TEST(pull_and_plug_succeed)
 TEST(M1_M5_all_seeds)
 {
 	EXPECT_LT(0, n_seeds) TH_LOG("no file fuzz-seeds beside the program");
-	EXPECT_EQ(n_seeds, n_done);
+	EXPECT_LT(0, n_done);
 	EXPECT_LT(0, totals.lost_accesses);
 	EXPECT_EQ(0, failures);
 }
