@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
 #include <linux/dma-buf.h>
+#include <linux/jiffies.h>
 #include <linux/mm.h>
 #include <linux/mmap_lock.h>
 #include <linux/pagemap.h>
@@ -11,6 +12,7 @@
 #include <drm/drm_file.h>
 #include <drm/drm_gem.h>
 #include <drm/drm_prime.h>
+#include <drm/drm_print.h>
 
 #include "drm_unplug_internal.h"
 
@@ -61,6 +63,9 @@ struct drm_unplug_scratch {
 
 /* PTEs that one fault on a lost map fills, at the most: those of a PMD. */
 #define DRM_UNPLUG_FAULT_AROUND		PMD_SIZE
+
+/* How long an unplug waits for a map that is being made. */
+#define DRM_UNPLUG_MMAP_WAIT		(10 * HZ)
 
 static struct drm_unplug_vm_ops *drm_unplug_vm_ops_of(struct vm_area_struct *vma)
 {
@@ -610,18 +615,23 @@ static bool drm_unplug_maps_unfinished(struct drm_unplug *unplug)
  */
 unsigned long drm_unplug_maps_zap(struct drm_unplug *unplug)
 {
+	unsigned long end = jiffies + DRM_UNPLUG_MMAP_WAIT;
 	struct drm_unplug_scratch *scratch;
 	unsigned long vmas = 0;
 	int bucket;
 
 	/*
 	 * That does not take long: mm has everything it needs when it calls the
-	 * driver. Who queues for the lock instead may wait for page faults which
-	 * hold it, and for the user space that these wait for.
+	 * driver, unless it closes another map in the same place, and that waits.
+	 * Who queues for the lock instead may wait for page faults which hold it,
+	 * and for the user space that these wait for.
 	 */
-	if (!drm_unplug_inside(unplug))
-		while (drm_unplug_maps_unfinished(unplug))
-			schedule_timeout_uninterruptible(1);
+	while (!drm_unplug_inside(unplug) && drm_unplug_maps_unfinished(unplug)) {
+		if (drm_WARN(unplug->dev, time_after(jiffies, end),
+			     "a map is not finished, and may go on to show the device\n"))
+			break;
+		schedule_timeout_uninterruptible(1);
+	}
 
 	/* What a client has written to private maps is its own, and stays. */
 	unmap_mapping_range(unplug->dev->anon_inode->i_mapping, 0, 0, 0);
