@@ -396,6 +396,26 @@ static void drm_test_unplug_vblank_wait(struct kunit *test)
 			      "the sleeper was not woken");
 }
 
+static long wait_one_vblank(struct mock_client *client, void *crtc)
+{
+	return drm_crtc_wait_one_vblank(crtc);
+}
+
+/* T5: the console waits for a vblank before it draws, and warns if there is none. */
+static void drm_test_unplug_vblank_console(struct kunit *test)
+{
+	struct drm_crtc *crtc = crtc_new(test);
+	struct mock_client *client = mock_client_new(test);
+
+	mock_start(client, wait_one_vblank, crtc);
+	mock_wait_asleep(client);
+	mock_leave(test, to_mock_dev(crtc->dev));
+	KUNIT_EXPECT_EQ(test, mock_finish(client), 0);
+	drm_crtc_vblank_off(crtc);
+	KUNIT_EXPECT_EQ(test, mock_run(client, wait_one_vblank, crtc), -ENODEV);
+	drm_crtc_vblank_on(crtc);
+}
+
 /*
  * U5: an event that was asked for is sent at the end of drm_dev_unplug(). After
  * drm_dev_unregister() it comes when the driver switches the CRTC off.
@@ -893,6 +913,7 @@ static struct kunit_case drm_unplug_waits_tests[] = {
 	KUNIT_CASE_PARAM(drm_test_unplug_poll_latched, mock_leave_params),
 	KUNIT_CASE_PARAM(drm_test_unplug_poll_with_events, mock_leave_params),
 	KUNIT_CASE_PARAM(drm_test_unplug_vblank_wait, mock_leave_params),
+	KUNIT_CASE_PARAM(drm_test_unplug_vblank_console, mock_leave_params),
 	KUNIT_CASE_PARAM(drm_test_unplug_vblank_event, mock_leave_params),
 	KUNIT_CASE_PARAM(drm_test_unplug_syncobj_wait, wait_case_gen_params),
 	KUNIT_CASE(drm_test_unplug_syncobj_wait_other_device),

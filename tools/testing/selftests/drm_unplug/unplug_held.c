@@ -152,6 +152,8 @@ static void find_module(void)
 		snprintf(module, sizeof(module), "%.60s", strrchr(path, '/') + 1);
 	else
 		no_unload = "the driver has no module";
+	if (driver_is("virtio_gpu"))
+		strcpy(module, "virtio_gpu");
 	/* Bound again by itself when the module comes back, it cannot be plugged. */
 	if (strcmp(dev.method, "remove"))
 		no_unload = "only a device that has left its bus is plugged without its driver";
