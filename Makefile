@@ -45,6 +45,12 @@ selftests:	## the tests with libdrm on real drivers in the guest, stock beside o
 debug-kernel:	## a kernel for the guest with KASAN, lockdep and kmemleak, shown to work
 	@tools/guest/debug-kernel test
 
+cycles:	## 1,000 times unplugged and plugged with eight clients (MODULES=debug: with KASAN and lockdep)
+	@tools/testing/selftests/drm_unplug/cycles
+
+compositors:	## weston, sway and cage when a GPU is pulled, stock beside ours (another 1 GB root)
+	@tools/testing/compositors/run
+
 igt:	## IGT core_hotunplug on every device in the guest
 	@tools/testing/selftests/drm_unplug/igt
 
@@ -76,5 +82,5 @@ sparse:	## sparse on our files and on those that we patch
 clean:	## remove build/ (downloads stay in the cache)
 	rm -rf build
 
-.PHONY: help demo check tree modules install uninstall layout kunit selftests debug-kernel igt model sim bench coccicheck driver-table series \
+.PHONY: help demo check tree modules install uninstall layout kunit selftests cycles compositors debug-kernel igt model sim bench coccicheck driver-table series \
 	checkpatch sparse clean
