@@ -43,6 +43,9 @@ def prepare(directory, sets):
     steps = [[os.path.join(HERE, "build")], [os.path.join(GUEST, "root")], [os.path.join(SIM_RADEON, "build")]]
     steps += [[os.path.join(GUEST, "debug-kernel")] if name == "debug" else [os.path.join(GUEST, "modules"), name]
               for name in sets]
+    # A fresh clone has none yet; later on it is for the user to say when to build.
+    if "ours" in sets and not os.path.exists(os.path.join(BUILD, "modules/kv")):
+        steps.insert(0, [os.path.join(TOP, "tools/tree/modules")])
     for step in steps:
         # Each says itself what is wrong and what to do.
         if subprocess.run(step, check=False, stdout=subprocess.DEVNULL).returncode:
