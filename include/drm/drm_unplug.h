@@ -19,6 +19,7 @@ int drm_dev_fence_wait(struct drm_device *dev, struct dma_fence *fence, bool int
 int drm_dev_resv_wait(struct drm_device *dev, struct dma_resv *resv,
 		      enum dma_resv_usage usage, bool intr);
 bool drm_dev_fence_end(struct dma_fence *fence, int error);
+bool drm_dev_fence_force(const struct drm_device *dev, struct dma_fence *fence);
 int drm_dev_wedge(struct drm_device *dev, unsigned long method,
 		  struct drm_wedge_task_info *info);
 

@@ -400,6 +400,30 @@ static const char *drm_unplug_cause(struct drm_device *dev)
 	return dev->unplugged ? "unplugged" : "unregistered";
 }
 
+/* The one line of an unplug. */
+static void drm_unplug_report(struct drm_unplug *unplug)
+{
+	if (!unplug->cause)
+		return;
+
+	drm_info(unplug->dev, "%s in %lld ms: %u sections, waited for %lld ms; %lu maps swapped; %d fences forced\n",
+		 unplug->cause, ktime_ms_delta(unplug->step, unplug->start), unplug->sections,
+		 ktime_to_ms(unplug->waited), unplug->maps, atomic_read(&unplug->forced));
+	unplug->cause = NULL;
+}
+
+/**
+ * drm_unplug_unbound - the remove callback of the driver has run
+ * @dev: DRM device
+ *
+ * So the hardware is stopped.
+ */
+void drm_unplug_unbound(struct drm_device *dev)
+{
+	drm_unplug_fences_end(dev, NULL);
+	drm_unplug_report(drm_unplug_of(dev));
+}
+
 /**
  * drm_unplug_end - the device is unregistered
  * @dev: DRM device
@@ -407,19 +431,19 @@ static const char *drm_unplug_cause(struct drm_device *dev)
 void drm_unplug_end(struct drm_device *dev)
 {
 	struct drm_unplug *unplug = drm_unplug_of(dev);
-	unsigned long maps;
 
 	unplug->step = drm_unplug_step(unplug, "unregister", unplug->step);
 	scoped_guard(spinlock_irq, &dev->event_lock)
 		drm_unplug_send_events(dev);
-	maps = drm_unplug_maps_zap(unplug);
+	unplug->maps = drm_unplug_maps_zap(unplug);
 	unplug->step = drm_unplug_step(unplug, "zap", unplug->step);
 	drm_unplug_dmabufs_revoke(unplug);
 	unplug->step = drm_unplug_step(unplug, "revoke", unplug->step);
 
-	drm_info(dev, "%s in %lld ms: %u sections, waited for %lld ms; %lu maps swapped\n",
-		 drm_unplug_cause(dev), ktime_ms_delta(unplug->step, unplug->start),
-		 unplug->sections, ktime_to_ms(unplug->waited), maps);
+	/* The driver ends fences when it has stopped the hardware, which is later. */
+	unplug->cause = drm_unplug_cause(dev);
+	if (!unplug->managed)
+		drm_unplug_report(unplug);
 
 	complete_all(&unplug->left);
 }
@@ -449,6 +473,8 @@ void drm_unplug_arm(struct drm_device *dev)
 
 	unplug->leaver = NULL;
 	unplug->waited = 0;
+	unplug->cause = NULL;
+	atomic_set(&unplug->forced, 0);
 	reinit_completion(&unplug->left);
 	WRITE_ONCE(dev->unplugged, false);
 	WRITE_ONCE(unplug->gone, false);

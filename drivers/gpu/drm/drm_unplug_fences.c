@@ -24,7 +24,7 @@
  * - when the driver tears down its scheduler (drm_sched_fini(), see there for
  *   what is left to the hardware), or says that the hardware is stopped before
  *   it does (drm_sched_unplug());
- * - by the driver, if it has fences of its own, with drm_dev_fence_end();
+ * - by the driver, if it has fences of its own, with drm_dev_fence_force();
  * - if it belongs to a CRTC or a writeback connector, when that is cleaned up
  *   or the driver is unbound, whichever comes first.
  *
@@ -49,6 +49,19 @@ struct drm_unplug_fence {
 /* Protects &drm_unplug.devices and &drm_unplug.fences of all devices. */
 static DEFINE_SPINLOCK(drm_unplug_fences_lock);
 static LIST_HEAD(drm_unplug_devices);
+
+static struct drm_unplug *drm_unplug_find(const struct drm_device *dev)
+{
+	struct drm_unplug *unplug;
+
+	lockdep_assert_held(&drm_unplug_fences_lock);
+
+	list_for_each_entry(unplug, &drm_unplug_devices, devices)
+		if (unplug->dev == dev)
+			return unplug;
+
+	return NULL;
+}
 
 struct drm_unplug_fence_waiter {
 	struct dma_fence_cb cb;
@@ -182,6 +195,35 @@ bool drm_dev_fence_end(struct dma_fence *fence, int error)
 EXPORT_SYMBOL(drm_dev_fence_end);
 
 /**
+ * drm_dev_fence_force - end a fence because its device is gone, and count it
+ * @dev: the device, from drm_dev_of_parent() or valid
+ * @fence: the fence
+ *
+ * As drm_dev_fence_end() with ENODEV. The log says how many there were.
+ *
+ * Context: Any context.
+ *
+ * Returns:
+ * True if the fence had not signalled before.
+ */
+bool drm_dev_fence_force(const struct drm_device *dev, struct dma_fence *fence)
+{
+	struct drm_unplug *unplug;
+
+	if (!drm_dev_fence_end(fence, -ENODEV))
+		return false;
+
+	guard(spinlock_irqsave)(&drm_unplug_fences_lock);
+
+	unplug = drm_unplug_find(dev);
+	if (unplug)
+		atomic_inc(&unplug->forced);
+
+	return true;
+}
+EXPORT_SYMBOL(drm_dev_fence_force);
+
+/**
  * drm_dev_wait_begin - let an unplug wake the current task
  * @dev: DRM device
  * @wait: on the stack of the caller, until drm_dev_wait_end()
@@ -236,19 +278,6 @@ struct drm_device *drm_dev_of_parent(const struct device *parent)
 	return NULL;
 }
 EXPORT_SYMBOL(drm_dev_of_parent);
-
-static struct drm_unplug *drm_unplug_find(const struct drm_device *dev)
-{
-	struct drm_unplug *unplug;
-
-	lockdep_assert_held(&drm_unplug_fences_lock);
-
-	list_for_each_entry(unplug, &drm_unplug_devices, devices)
-		if (unplug->dev == dev)
-			return unplug;
-
-	return NULL;
-}
 
 /**
  * drm_dev_has_left - is a device gone, or does it not even exist any more
@@ -376,7 +405,7 @@ void drm_unplug_fences_end(struct drm_device *dev, void *owner)
 				list_move_tail(&fence->node, &fences);
 
 	list_for_each_entry_safe(fence, next, &fences, node) {
-		drm_dev_fence_end(&fence->base, -ENODEV);
+		drm_dev_fence_force(dev, &fence->base);
 		drm_unplug_fence_forget(fence);
 	}
 }
@@ -391,7 +420,7 @@ void drm_unplug_fences_end(struct drm_device *dev, void *owner)
 void drm_unplug_event_fence(struct drm_device *dev, struct dma_fence *fence)
 {
 	if (unlikely(drm_dev_is_gone(dev)))
-		drm_dev_fence_end(fence, -ENODEV);
+		drm_dev_fence_force(dev, fence);
 }
 
 void drm_unplug_fences_init(struct drm_unplug *unplug)

@@ -7,6 +7,7 @@
 #define _DRM_UNPLUG_INTERNAL_H_
 
 #include <linux/atomic.h>
+#include <linux/atomic.h>
 #include <linux/cleanup.h>
 #include <linux/completion.h>
 #include <linux/fs.h>
@@ -77,6 +78,18 @@ struct drm_unplug {
 
 	/** @sections: how many there were when the device went */
 	unsigned int sections;
+
+	/** @maps: how many were swapped for scratch memory */
+	unsigned long maps;
+
+	/** @forced: fences that were ended because the device is gone */
+	atomic_t forced;
+
+	/** @cause: how it has left; NULL if there is nothing to be reported */
+	const char *cause;
+
+	/** @managed: drm_unplug_unbound() is going to be called */
+	bool managed;
 
 	/** @stall_work: sees to it that an unplug does not wait for ever */
 	struct delayed_work stall_work;
@@ -173,6 +186,7 @@ void drm_unplug_core_exit(void);
 void drm_unplug_arm(struct drm_device *dev);
 bool drm_unplug_begin(struct drm_device *dev);
 void drm_unplug_end(struct drm_device *dev);
+void drm_unplug_unbound(struct drm_device *dev);
 void drm_unplug_abort(struct drm_device *dev);
 void drm_unplug_drop_objects(struct drm_device *dev);
 

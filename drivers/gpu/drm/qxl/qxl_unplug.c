@@ -27,7 +27,7 @@ static void qxl_end_releases(struct qxl_device *qdev)
 			return;
 
 		if (dma_fence_was_initialized(&release->base))
-			drm_dev_fence_end(&release->base, -ENODEV);
+			drm_dev_fence_force(&qdev->ddev, &release->base);
 		qxl_release_free(qdev, release);
 	}
 }

@@ -434,16 +434,23 @@ static bool drm_sched_job_unawait(struct drm_sched_job *job)
 	return mine;
 }
 
+static bool drm_sched_fence_end(struct drm_sched_state *state, struct dma_fence *fence,
+				int error)
+{
+	return error == -ENODEV ? drm_dev_fence_force(state->dev, fence) :
+				  drm_dev_fence_end(fence, error);
+}
+
 /* Signal the fences of a job that was never run, and free it. */
-static void drm_sched_job_bury(struct drm_sched_job *job,
-			       const struct drm_sched_backend_ops *ops, int error)
+static void drm_sched_job_bury(struct drm_sched_job *job, struct drm_sched_state *state,
+			       int error)
 {
 	struct drm_sched_fence *s_fence = job->s_fence;
 
 	drm_sched_fence_scheduled(s_fence, NULL);
-	drm_dev_fence_end(&s_fence->finished, error);
+	drm_sched_fence_end(state, &s_fence->finished, error);
 	WARN_ON(s_fence->parent);
-	ops->free_job(job);
+	state->ops->free_job(job);
 }
 
 static void drm_sched_job_buried(struct drm_sched_state *state)
@@ -473,7 +480,7 @@ void drm_sched_job_dead(struct drm_sched_job *job)
 			error = -ENODEV;
 	}
 
-	drm_sched_job_bury(job, state->ops, error);
+	drm_sched_job_bury(job, state, error);
 	drm_sched_job_buried(state);
 	drm_sched_state_put(state);
 }
@@ -491,7 +498,7 @@ static void drm_sched_end_dying(struct drm_sched_state *state)
 
 	list_for_each_entry_safe(job, next, &jobs, list) {
 		list_del_init(&job->list);
-		drm_sched_job_bury(job, state->ops, state->error);
+		drm_sched_job_bury(job, state, state->error);
 		drm_sched_job_buried(state);
 	}
 }
@@ -587,7 +594,7 @@ static void drm_sched_end_pending(struct drm_gpu_scheduler *sched, bool gone)
 		if (gone) {
 			if (s_fence->parent)
 				dma_fence_remove_callback(s_fence->parent, &job->cb);
-			if (drm_dev_fence_end(&s_fence->finished, -ENODEV)) {
+			if (drm_dev_fence_force(drm_sched_state_of(sched)->dev, &s_fence->finished)) {
 				atomic_sub(job->credits, &sched->credit_count);
 				atomic_dec(sched->score);
 			}
@@ -626,7 +633,7 @@ static void drm_sched_end_queues(struct drm_gpu_scheduler *sched, int error)
 	list_for_each_entry_safe(job, next, &jobs, list) {
 		list_del_init(&job->list);
 		atomic_dec(sched->score);
-		drm_sched_job_bury(job, sched->ops, error);
+		drm_sched_job_bury(job, drm_sched_state_of(sched), error);
 	}
 }
 

@@ -43,7 +43,10 @@ void virtio_gpu_stop(struct virtio_gpu_device *vgdev)
 void virtio_gpu_fence_abort(struct virtio_gpu_device *vgdev,
 			    struct virtio_gpu_fence *fence, int error)
 {
-	drm_dev_fence_end(&fence->f, error);
+	if (error == -ENODEV)
+		drm_dev_fence_force(vgdev->ddev, &fence->f);
+	else
+		drm_dev_fence_end(&fence->f, error);
 	if (fence->e) {
 		drm_send_event(vgdev->ddev, &fence->e->base);
 		fence->e = NULL;
