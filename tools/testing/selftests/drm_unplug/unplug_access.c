@@ -212,9 +212,9 @@ static int by_mincore(char *p)
 	return mincore(p, 2 * PAGE, vec) ? -errno : 0;
 }
 
-static long futex(char *p, int op, uint32_t val, const struct timespec *timeout)
+static long futex(char *p, int op, uint32_t val)
 {
-	return syscall(SYS_futex, p, op, val, timeout, NULL, 0) < 0 ? -errno : 0;
+	return syscall(SYS_futex, p, op, val, NULL, NULL, 0) < 0 ? -errno : 0;
 }
 
 /* It is not what is said that it is, so there is nothing to wait for. */
@@ -225,7 +225,7 @@ static int by_futex(char *p)
 
 	if (touch_read(p + 128, &value))
 		return -EFAULT;
-	ret = futex(p + 128, FUTEX_WAIT_PRIVATE, ~value, NULL);
+	ret = futex(p + 128, FUTEX_WAIT_PRIVATE, ~value);
 	return ret == -EAGAIN ? 0 : ret ?: -EIO;
 }
 
@@ -237,7 +237,7 @@ static int by_shared_futex(char *p)
 
 	if (by_cpu(p) || touch_read(p + 128, &value))
 		return -EFAULT;
-	ret = futex(p + 128, FUTEX_WAIT, ~value, NULL);
+	ret = futex(p + 128, FUTEX_WAIT, ~value);
 	return ret == -EAGAIN ? 0 : ret ?: -EIO;
 }
 
@@ -402,9 +402,7 @@ static pid_t run_ways(void)
 /* Asleep in a futex in the map, all the time that the device goes. */
 static void *futex_sleeper(void *arg)
 {
-	struct timespec limit = { 20, 0 };
-
-	*futex_result = -futex(map + 3 * PAGE, FUTEX_WAIT_PRIVATE, PATTERN, &limit) + 1;
+	*futex_result = -futex(map + 3 * PAGE, FUTEX_WAIT_PRIVATE, PATTERN) + 1;
 	return NULL;
 }
 
@@ -517,7 +515,7 @@ static void run_scene(void)
 	sleep_ms(100);
 	*stop = 1;
 	waitpid(pid, NULL, 0);
-	while (futex(map + 3 * PAGE, FUTEX_WAKE_PRIVATE, INT_MAX, NULL) || !*futex_result)
+	while (futex(map + 3 * PAGE, FUTEX_WAKE_PRIVATE, INT_MAX) || !*futex_result)
 		sleep_ms(10);
 	pthread_join(sleeper, NULL);
 }

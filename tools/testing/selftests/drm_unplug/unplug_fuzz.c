@@ -373,9 +373,11 @@ static void process(void)
 			seen = true;
 			end = step_now + steps / 2;
 		}
-		/* Do not run out of steps before the device has gone. */
+		/* Do not run out of steps before the device has gone, and let it go. */
 		if (step_now + 1 == end && !seen)
 			end++;
+		if (!seen && (step_now % 16 == 0 || step_now >= steps))
+			sleep_ms(1);
 	}
 	__atomic_sub_fetch(&run->alive, 1, __ATOMIC_SEQ_CST);
 	_exit(0);
@@ -421,7 +423,7 @@ static void close_all(void)
 
 static void run_seed(uint64_t seed)
 {
-	uint64_t end = now_ms() + 60000;
+	uint64_t end = now_ms() + 240000;
 	pid_t pid;
 
 	memset(run, 0, sizeof(*run));
