@@ -543,29 +543,28 @@ FIXTURE_TEARDOWN(M1_by)
 }
 
 /* In the order of ways[]. */
-#define WAY(name, index) FIXTURE_VARIANT_ADD(M1_by, name) { index }
-WAY(cpu, 0);
-WAY(pipe, 1);
-WAY(vmsplice, 2);
-WAY(socket, 3);
-WAY(direct_io, 4);
-WAY(self_mem, 5);
-WAY(ptrace, 6);
-WAY(process_vm, 7);
-WAY(proc_mem, 8);
-WAY(mlock, 9);
-WAY(madvise_populate, 10);
-WAY(madvise, 11);
-WAY(msync, 12);
-WAY(mincore, 13);
-WAY(futex, 14);
-WAY(shared_futex, 15);
-WAY(userfaultfd, 16);
-WAY(smaps, 17);
-WAY(pagemap, 18);
-WAY(child, 19);
-WAY(mremap, 20);
-WAY(mprotect, 21);
+FIXTURE_VARIANT_ADD(M1_by, cpu) { 0 };
+FIXTURE_VARIANT_ADD(M1_by, pipe) { 1 };
+FIXTURE_VARIANT_ADD(M1_by, vmsplice) { 2 };
+FIXTURE_VARIANT_ADD(M1_by, socket) { 3 };
+FIXTURE_VARIANT_ADD(M1_by, direct_io) { 4 };
+FIXTURE_VARIANT_ADD(M1_by, self_mem) { 5 };
+FIXTURE_VARIANT_ADD(M1_by, ptrace) { 6 };
+FIXTURE_VARIANT_ADD(M1_by, process_vm) { 7 };
+FIXTURE_VARIANT_ADD(M1_by, proc_mem) { 8 };
+FIXTURE_VARIANT_ADD(M1_by, mlock) { 9 };
+FIXTURE_VARIANT_ADD(M1_by, madvise_populate) { 10 };
+FIXTURE_VARIANT_ADD(M1_by, madvise) { 11 };
+FIXTURE_VARIANT_ADD(M1_by, msync) { 12 };
+FIXTURE_VARIANT_ADD(M1_by, mincore) { 13 };
+FIXTURE_VARIANT_ADD(M1_by, futex) { 14 };
+FIXTURE_VARIANT_ADD(M1_by, shared_futex) { 15 };
+FIXTURE_VARIANT_ADD(M1_by, userfaultfd) { 16 };
+FIXTURE_VARIANT_ADD(M1_by, smaps) { 17 };
+FIXTURE_VARIANT_ADD(M1_by, pagemap) { 18 };
+FIXTURE_VARIANT_ADD(M1_by, child) { 19 };
+FIXTURE_VARIANT_ADD(M1_by, mremap) { 20 };
+FIXTURE_VARIANT_ADD(M1_by, mprotect) { 21 };
 
 TEST_F(M1_by, during_and_after)
 {

@@ -58,8 +58,6 @@ static struct {
 	int error;
 } flips[MAX_PAIRS], imports, syncs;
 
-#define for_each_pair(p) for ((p) = pairs; (p) < pairs + n_pairs; (p)++)
-
 static const char *pair_name(const struct pair *p)
 {
 	static char name[100];
@@ -262,7 +260,7 @@ static void *import_again(void *arg)
 	int ret, f;
 
 	while (!stop) {
-		for_each_pair(p) {
+		for (p = pairs; p < pairs + n_pairs; p++) {
 			if (p->error)
 				continue;
 			f = open(p->importer->card, O_RDWR | O_CLOEXEC);
@@ -313,7 +311,7 @@ static void *sync_again(void *arg)
 	int ret, f;
 
 	while (!stop) {
-		for_each_pair(p) {
+		for (p = pairs; p < pairs + n_pairs; p++) {
 			ret = sync_cpu(p->dmabuf);
 			f = sync_export(p->dmabuf);
 			if (f >= 0 && answer_is(ret))
@@ -344,7 +342,7 @@ static void run_scene(void)
 	pairs_make();
 	pthread_create(&threads[n++], NULL, import_again, NULL);
 	pthread_create(&threads[n++], NULL, sync_again, NULL);
-	for_each_pair(p) {
+	for (p = pairs; p < pairs + n_pairs; p++) {
 		/* One for each screen. */
 		for (i = 0; i < n_busy && busy[i] != p->importer; i++)
 			;
@@ -368,7 +366,7 @@ static bool any(bool exported, bool imported)
 {
 	struct pair *p;
 
-	for_each_pair(p)
+	for (p = pairs; p < pairs + n_pairs; p++)
 		if (!p->error && ((exported && p->exporter == devices) ||
 				  (imported && p->importer == devices)))
 			return true;
@@ -423,7 +421,7 @@ TEST(B1_no_import_of_a_gone_buffer)
 
 	if (!any(true, false))
 		SKIP(return, "no device takes this one's buffers");
-	for_each_pair(p) {
+	for (p = pairs; p < pairs + n_pairs; p++) {
 		if (p->error || p->exporter != devices)
 			continue;
 		f = open(p->importer->card, O_RDWR | O_CLOEXEC);
@@ -441,7 +439,7 @@ TEST(B2_no_import_into_a_gone_device)
 
 	if (!any(false, true))
 		SKIP(return, "this device takes nobody's buffers");
-	for_each_pair(p)
+	for (p = pairs; p < pairs + n_pairs; p++)
 		if (!p->error && p->importer == devices)
 			EXPECT_EQ(-ENODEV, prime_import(p->importer->fd, p->dmabuf, &handle))
 				TH_LOG("%s", pair_name(p));
@@ -454,7 +452,7 @@ TEST(B1_commits_after)
 	struct pair *p;
 	int ret;
 
-	for_each_pair(p) {
+	for (p = pairs; p < pairs + n_pairs; p++) {
 		struct drm_mode_crtc_page_flip req = {
 			.crtc_id = p->importer->kms.crtc, .flags = DRM_MODE_PAGE_FLIP_EVENT,
 		};
@@ -482,7 +480,7 @@ TEST(B1_buffers_of_others_are_intact)
 	struct pair *p;
 	size_t at;
 
-	for_each_pair(p) {
+	for (p = pairs; p < pairs + n_pairs; p++) {
 		if (!p->map || p->importer != devices)
 			continue;
 		used++;
@@ -501,14 +499,14 @@ TEST(M3_maps_of_lost_buffers)
 	unsigned int used = 0, nonzero;
 	struct pair *p;
 
-	for_each_pair(p) {
+	for (p = pairs; p < pairs + n_pairs; p++) {
 		if (!p->map || p->exporter != devices)
 			continue;
 		used++;
 		EXPECT_EQ(0, touch_all(p->map, SIZE, &nonzero));
 		EXPECT_EQ(0, nonzero) TH_LOG("%s", pair_name(p));
 	}
-	for_each_pair(p)
+	for (p = pairs; p < pairs + n_pairs; p++)
 		if (p->map && p->exporter == devices)
 			EXPECT_EQ(0, touch_write(p->map, 1));
 	if (!used)
@@ -522,7 +520,7 @@ TEST(B4_cpu_access_returns)
 
 	if (!n_pairs)
 		SKIP(return, "no dma-bufs");
-	for_each_pair(p) {
+	for (p = pairs; p < pairs + n_pairs; p++) {
 		ret = sync_cpu(p->dmabuf);
 		EXPECT_TRUE(answer_is(ret)) TH_LOG("%s: %s", pair_name(p), err_name(ret));
 	}
@@ -536,7 +534,7 @@ TEST(B4_sync_files)
 
 	if (!n_pairs)
 		SKIP(return, "no dma-bufs");
-	for_each_pair(p) {
+	for (p = pairs; p < pairs + n_pairs; p++) {
 		f = sync_export(p->dmabuf);
 		ASSERT_LE(0, f) TH_LOG("%s: %s", pair_name(p), err_name(f));
 		struct pollfd pfd = { .fd = f, .events = POLLIN };
@@ -555,7 +553,7 @@ TEST(T3_close)
 	struct pair *p;
 	int ret;
 
-	for_each_pair(p) {
+	for (p = pairs; p < pairs + n_pairs; p++) {
 		if (p->error)
 			continue;
 		args.handle = p->handle;

@@ -85,8 +85,6 @@ static uint32_t rnd(uint32_t below)
 	return ((z ^ (z >> 31)) >> 16) % below;
 }
 
-static void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
 static void fail(const char *format, ...)
 {
 	char text[120];
@@ -230,7 +228,8 @@ static void op_lock(void)
 static void judge(uint32_t value)
 {
 	if (IS_LOST(value) && value != LOST(self))
-		fail("reads %08x, which process %u has written to lost memory", value, value & 0xffff);
+		fail("reads %08x, which process %u has written to lost memory", value,
+		     value & 0xffff);
 }
 
 static void op_access(void)
