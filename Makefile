@@ -5,7 +5,7 @@
 .NOTPARALLEL:
 
 # Variables that a user may give; exported for the scripts.
-export KSRC KDIR DESTDIR
+export KSRC KDIR DESTDIR AMDGPU
 
 help:	## this list
 	@echo 'make TARGET (as root; what is missing on the machine is fetched):'
@@ -13,6 +13,7 @@ help:	## this list
 	@echo 'variables:'
 	@echo '  KSRC=DIR     use this Linux 7.2 tree instead of Debian'"'"'s (it is copied, never changed)'
 	@echo '  KDIR=DIR     modules, install: headers to build with, such as /lib/modules/$$(uname -r)/build'
+	@echo '  AMDGPU=full   modules: amdgpu as well, with its display part (takes long)'
 	@echo '  XDG_CACHE_HOME=DIR  where downloads and build roots go (default ~/.cache)'
 
 demo:	## pull every device, on stock modules and on ours, and show a table

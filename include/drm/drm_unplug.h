@@ -13,8 +13,58 @@ struct completion;
 struct device;
 struct drm_device;
 struct drm_wedge_task_info;
+struct vm_area_struct;
+
+/**
+ * struct drm_unplug_ops - what a driver does when its device goes
+ *
+ * Registered with drm_dev_unplug_register(). All functions are optional, run in
+ * process context, and may sleep. None is called twice at the same time.
+ */
+struct drm_unplug_ops {
+	/**
+	 * @quiesce: keep the hardware from writing to memory
+	 *
+	 * Called once, when the device is marked gone. From when it returns,
+	 * the device must not write to memory that a fence protects, since
+	 * @signal is next. On an orderly removal, give what runs the time to
+	 * end, but not without bound. If the hardware is @lost, set whatever
+	 * keeps register accesses off it; nothing has to be waited for.
+	 *
+	 * Ioctl handlers may be running, and may be waiting for fences of the
+	 * device, so neither wait for them nor take a lock that they hold
+	 * meanwhile. No section of core can start any more, and after
+	 * drm_dev_unplug() drm_dev_enter() fails.
+	 */
+	void (*quiesce)(struct drm_device *dev, bool lost);
+
+	/**
+	 * @signal: end every fence of the device with @error, -ENODEV
+	 *
+	 * Also all that runs or is queued. See drm_dev_fence_end() and
+	 * drm_sched_unplug(). Called after @quiesce, again as long as the
+	 * unplug waits for handlers, which may make new fences, and after the
+	 * last one. The same locking rules as for @quiesce.
+	 */
+	void (*signal)(struct drm_device *dev, int error);
+
+	/**
+	 * @unmap: give up the mappings of registers and of device memory
+	 *
+	 * Called once, when the remove callback of the driver has returned (or
+	 * its probe has failed), before anything that was acquired with devres
+	 * ahead of drm_dev_unplug_register() is released. From then on the
+	 * device must not be touched, not even by the last close of a file.
+	 */
+	void (*unmap)(struct drm_device *dev, bool lost);
+};
+
+int drm_dev_unplug_register(struct drm_device *dev, const struct drm_unplug_ops *ops);
+
+int drm_dev_unplug_mmap(struct drm_device *dev, struct vm_area_struct *vma);
 
 bool drm_dev_is_gone(const struct drm_device *dev);
+bool drm_dev_is_lost(const struct drm_device *dev);
 int drm_dev_fence_wait(struct drm_device *dev, struct dma_fence *fence, bool intr);
 int drm_dev_resv_wait(struct drm_device *dev, struct dma_resv *resv,
 		      enum dma_resv_usage usage, bool intr);

@@ -52,17 +52,31 @@
  * a section may wait for have to be released before sections are waited for.
  *
  * 1. Mark the device gone. No section of core can start any more.
- * 2. Wake everything that sleeps in core on behalf of the device.
- * 3. Wait for the sections that are still running.
- * 4. Unregister: connectors are disconnected, nodes and sysfs go, user space
+ * 2. Stop the hardware and end its fences, with the hooks of the driver.
+ * 3. Wake everything that sleeps in core on behalf of the device.
+ * 4. Wait for the sections that are still running.
+ * 5. Unregister: connectors are disconnected, nodes and sysfs go, user space
  *    gets its remove event.
- * 5. Zap all CPU mappings. The next access finds scratch memory. Revoke what
+ * 6. Zap all CPU mappings. The next access finds scratch memory. Revoke what
  *    other devices have of its buffers.
  *
  * A driver that calls drm_dev_unplug() or drm_dev_unregister() first thing in
  * its remove callback gets all this with no other change. The two differ in
  * what drm_dev_enter() says afterwards: after drm_dev_unplug() the hardware is
  * off limits, after drm_dev_unregister() it can still be shut down in order.
+ *
+ * Drivers with fences that core does not know have hooks (struct
+ * drm_unplug_ops), registered with one call before drm_dev_register()::
+ *
+ *	static const struct drm_unplug_ops example_unplug_ops = {
+ *		.quiesce = example_stop_dma,
+ *		.signal = example_end_fences,
+ *		.unmap = example_iounmap,
+ *	};
+ *
+ *	ret = drm_dev_unplug_register(&example->drm, &example_unplug_ops);
+ *	if (ret)
+ *		return ret;
  */
 
 /*
@@ -286,11 +300,83 @@ int drm_unplug_ioctl_exit(struct drm_device *dev, u32 flags,
 	return ret;
 }
 
+/**
+ * drm_dev_is_lost - is the hardware of a device not there any more
+ * @dev: DRM device
+ *
+ * Tells a surprise removal, where the hardware is gone before the kernel knows,
+ * from an orderly one, where the driver has to switch it off. It is known for
+ * PCI devices; for others, the bus tells the driver in another way.
+ *
+ * Context: Any context.
+ *
+ * Returns:
+ * True if it is known to be lost.
+ */
+bool drm_dev_is_lost(const struct drm_device *dev)
+{
+	return dev->dev && dev_is_pci(dev->dev) &&
+	       pci_dev_is_disconnected(to_pci_dev(dev->dev));
+}
+EXPORT_SYMBOL(drm_dev_is_lost);
+
+static void drm_unplug_unmap(void *data)
+{
+	struct drm_device *dev = data;
+	struct drm_unplug *unplug = drm_unplug_of(dev);
+
+	if (unplug->ops->unmap)
+		unplug->ops->unmap(dev, drm_dev_is_lost(dev));
+	drm_dev_put(dev);
+}
+
+/**
+ * drm_dev_unplug_register - tell core what a driver does when the device goes
+ * @dev: DRM device, not registered yet
+ * @ops: the hooks of the driver
+ *
+ * Undone by itself when the driver is unbound or its probe fails.
+ *
+ * Context: Process context, in the probe callback of the driver.
+ *
+ * Returns:
+ * 0 or -ENOMEM.
+ */
+int drm_dev_unplug_register(struct drm_device *dev, const struct drm_unplug_ops *ops)
+{
+	drm_WARN_ON(dev, dev->registered);
+
+	drm_unplug_of(dev)->ops = ops;
+	drm_dev_get(dev);
+
+	return devm_add_action_or_reset(dev->dev, drm_unplug_unmap, dev);
+}
+EXPORT_SYMBOL(drm_dev_unplug_register);
+
+/* Stop the hardware, once. End its fences, as often as new ones may be made. */
+static void drm_unplug_quiesce(struct drm_unplug *unplug)
+{
+	const struct drm_unplug_ops *ops = unplug->ops;
+
+	if (!ops)
+		return;
+
+	guard(mutex)(&unplug->ops_lock);
+
+	if (!unplug->quiesced && ops->quiesce)
+		ops->quiesce(unplug->dev, drm_dev_is_lost(unplug->dev));
+	unplug->quiesced = true;
+
+	if (ops->signal)
+		ops->signal(unplug->dev, -ENODEV);
+}
+
 static void drm_unplug_stall(struct work_struct *work)
 {
 	struct drm_unplug *unplug =
 		container_of(work, struct drm_unplug, stall_work.work);
 
+	drm_unplug_quiesce(unplug);
 	drm_unplug_kick(unplug);
 	drm_unplug_sections_poke(unplug);
 	drm_unplug_sections_stalled(unplug, unplug->stall_rounds++);
@@ -310,19 +396,26 @@ static ktime_t drm_unplug_step(struct drm_unplug *unplug, const char *step,
 }
 
 /*
- * Steps 1 to 3. Each can be repeated and can run in several tasks: whoever
+ * Steps 1 to 4. Each can be repeated and can run in several tasks: whoever
  * returns has seen all sections end that did not see the flags.
  */
 static void drm_unplug_drain(struct drm_unplug *unplug)
 {
 	ktime_t start = ktime_get();
+	bool first;
 
-	/* Once: an edge-triggered epoll reports every wake-up. */
-	if (!xchg(&unplug->gone, true)) {
+	first = !xchg(&unplug->gone, true);
+	if (first) {
 		unplug->start = start;
 		unplug->sections = drm_unplug_sections_count(unplug);
-		drm_unplug_announce(unplug);
 	}
+
+	drm_unplug_quiesce(unplug);
+	start = drm_unplug_step(unplug, "signal", start);
+
+	/* Once: an edge-triggered epoll reports every wake-up. */
+	if (first)
+		drm_unplug_announce(unplug);
 
 	drm_unplug_kick(unplug);
 	start = drm_unplug_step(unplug, "wake", start);
@@ -341,6 +434,9 @@ static void drm_unplug_drain(struct drm_unplug *unplug)
 
 	unplug->waited = ktime_add(unplug->waited,
 				   ktime_sub(drm_unplug_step(unplug, "wait", start), start));
+
+	/* Fences that the last handlers have made. */
+	drm_unplug_quiesce(unplug);
 }
 
 static void drm_unplug_disconnect(struct drm_device *dev)
@@ -394,7 +490,7 @@ bool drm_unplug_begin(struct drm_device *dev)
 /* How the device has left, for the log. */
 static const char *drm_unplug_cause(struct drm_device *dev)
 {
-	if (dev_is_pci(dev->dev) && pci_dev_is_disconnected(to_pci_dev(dev->dev)))
+	if (drm_dev_is_lost(dev))
 		return "lost";
 
 	return dev->unplugged ? "unplugged" : "unregistered";
@@ -475,6 +571,7 @@ void drm_unplug_arm(struct drm_device *dev)
 	unplug->waited = 0;
 	unplug->cause = NULL;
 	atomic_set(&unplug->forced, 0);
+	unplug->quiesced = false;
 	reinit_completion(&unplug->left);
 	WRITE_ONCE(dev->unplugged, false);
 	WRITE_ONCE(unplug->gone, false);
@@ -543,6 +640,7 @@ int drm_unplug_init(struct drm_device *dev)
 		return -ENOMEM;
 
 	unplug->dev = dev;
+	mutex_init(&unplug->ops_lock);
 	init_completion(&unplug->left);
 	INIT_DELAYED_WORK(&unplug->stall_work, drm_unplug_stall);
 	INIT_WORK(&unplug->free_work, drm_unplug_free);

@@ -14,6 +14,7 @@
 #include <linux/hashtable.h>
 #include <linux/ktime.h>
 #include <linux/list.h>
+#include <linux/mutex.h>
 #include <linux/poll.h>
 #include <linux/spinlock.h>
 #include <linux/srcu.h>
@@ -66,6 +67,15 @@ struct drm_unplug {
 
 	/** @left: completed when @leaver is done */
 	struct completion left;
+
+	/** @ops: hooks of the driver, or NULL */
+	const struct drm_unplug_ops *ops;
+
+	/** @ops_lock: keeps the hooks apart */
+	struct mutex ops_lock;
+
+	/** @quiesced: &drm_unplug_ops.quiesce was called */
+	bool quiesced;
 
 	/** @start: when the device went */
 	ktime_t start;

@@ -406,12 +406,13 @@ static void drm_unplug_vm_open(struct vm_area_struct *vma)
 static void drm_unplug_vm_close(struct vm_area_struct *vma)
 {
 	struct drm_unplug_vm_ops *w = drm_unplug_vm_ops_of(vma);
-	struct drm_unplug *unplug = w->unplug;
+	const struct vm_operations_struct *driver = w->driver;
 
-	if (w->driver->close)
-		w->driver->close(vma);
+	drm_unplug_scratch_put(w->unplug, vma);
 
-	drm_unplug_scratch_put(unplug, vma);
+	/* May drop the last reference to the device. */
+	if (driver->close)
+		driver->close(vma);
 }
 
 static struct drm_unplug_vm_ops *drm_unplug_vm_ops_find(struct drm_unplug *unplug,
@@ -476,6 +477,25 @@ static struct drm_unplug_vm_ops *drm_unplug_vm_ops_get(struct drm_unplug *unplug
 	return w;
 }
 
+/* Replace the vm_ops of a VMA that keeps a reference to the device. */
+static int drm_unplug_vma(struct drm_unplug *unplug, struct vm_area_struct *vma)
+{
+	struct drm_unplug_vm_ops *w;
+
+	w = drm_unplug_vm_ops_get(unplug, vma->vm_ops);
+	if (!w || drm_unplug_scratch_get(unplug, vma, drm_unplug_mm_seq(vma->vm_mm),
+					 GFP_KERNEL)) {
+		if (vma->vm_ops->close)
+			vma->vm_ops->close(vma);
+		vma->vm_ops = NULL;
+		return -ENOMEM;
+	}
+
+	vma->vm_ops = &w->ops;
+
+	return 0;
+}
+
 /**
  * drm_unplug_mmap - make a new map survive an unplug
  * @dev: DRM device
@@ -491,9 +511,6 @@ static struct drm_unplug_vm_ops *drm_unplug_vm_ops_get(struct drm_unplug *unplug
  */
 int drm_unplug_mmap(struct drm_device *dev, struct vm_area_struct *vma)
 {
-	struct drm_unplug *unplug = drm_unplug_of(dev);
-	struct drm_unplug_vm_ops *w;
-
 	if (!vma->vm_ops || vma->vm_ops->fault == drm_unplug_fault)
 		return 0;
 
@@ -501,19 +518,49 @@ int drm_unplug_mmap(struct drm_device *dev, struct vm_area_struct *vma)
 	if (vma->vm_file->f_mapping != dev->anon_inode->i_mapping)
 		return 0;
 
-	w = drm_unplug_vm_ops_get(unplug, vma->vm_ops);
-	if (!w || drm_unplug_scratch_get(unplug, vma, drm_unplug_mm_seq(vma->vm_mm),
-					 GFP_KERNEL)) {
-		if (vma->vm_ops->close)
-			vma->vm_ops->close(vma);
-		vma->vm_ops = NULL;
-		return -ENOMEM;
-	}
-
-	vma->vm_ops = &w->ops;
-
-	return 0;
+	return drm_unplug_vma(drm_unplug_of(dev), vma);
 }
+
+static void drm_unplug_foreign_open(struct vm_area_struct *vma)
+{
+	drm_dev_get(vma->vm_private_data);
+}
+
+static void drm_unplug_foreign_close(struct vm_area_struct *vma)
+{
+	drm_dev_put(vma->vm_private_data);
+}
+
+static const struct vm_operations_struct drm_unplug_foreign_vm_ops = {
+	.open = drm_unplug_foreign_open,
+	.close = drm_unplug_foreign_close,
+};
+
+/**
+ * drm_dev_unplug_mmap - let a map of another file survive an unplug
+ * @dev: DRM device that the mapped memory belongs to
+ * @vma: VMA without vm_ops, whose PTEs are all there
+ *
+ * For drivers that have a character device besides the nodes of DRM, and map
+ * memory of the hardware there. Core does not know the address space of that
+ * file: the driver has to zap it, in its remove callback after drm_dev_unplug().
+ * What is accessed after that is scratch memory.
+ *
+ * Context: Process context, mmap_lock held for writing, at the end of ->mmap, in
+ * a section of @dev. May sleep.
+ *
+ * Returns:
+ * 0 or -ENOMEM.
+ */
+int drm_dev_unplug_mmap(struct drm_device *dev, struct vm_area_struct *vma)
+{
+	drm_dev_get(dev);
+	vma->vm_private_data = dev;
+	vma->vm_ops = &drm_unplug_foreign_vm_ops;
+
+	return drm_unplug_vma(drm_unplug_of(dev), vma);
+}
+EXPORT_SYMBOL(drm_dev_unplug_mmap);
 
 static const struct vm_operations_struct drm_unplug_gone_vm_ops = {
 	.open = drm_gem_vm_open,

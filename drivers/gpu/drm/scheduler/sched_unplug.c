@@ -665,6 +665,21 @@ static void drm_sched_end(struct drm_gpu_scheduler *sched, int error)
 }
 
 /**
+ * drm_sched_pause - give the hardware no more jobs
+ * @sched: scheduler instance
+ *
+ * For a driver that lets what runs come to an end before it stops the hardware
+ * and calls drm_sched_unplug(). One more job may be on its way.
+ *
+ * Context: Any context.
+ */
+void drm_sched_pause(struct drm_gpu_scheduler *sched)
+{
+	WRITE_ONCE(sched->pause_submit, true);
+}
+EXPORT_SYMBOL(drm_sched_pause);
+
+/**
  * drm_sched_unplug - end all jobs of a scheduler, its hardware is gone
  * @sched: scheduler instance
  *

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+#include <linux/io.h>
+#include <linux/pci.h>
+#include <linux/vga_switcheroo.h>
+#include <linux/vgaarb.h>
+#include <linux/vmalloc.h>
+
+#include <drm/drm_crtc_helper.h>
+#include <drm/drm_probe_helper.h>
+#include <drm/drm_unplug.h>
+
+#include "radeon.h"
+#include "radeon_asic.h"
+#include "radeon_audio.h"
+#include "radeon_mode.h"
+#include "radeon_unplug.h"
+
+/*
+ * The teardown of this driver is one long walk over the hardware, of which the
+ * last close of a file needs a part, and all of which accesses registers. It is
+ * not taken apart. When the hardware goes, or when the driver has switched it
+ * off, memory takes the place of the registers, and the rest of the teardown
+ * talks to that. It reads as zeros, which mostly means idle.
+ */
+
+/* How long an orderly removal lets the hardware work on what it has begun. */
+#define RADEON_UNPLUG_DRAIN	(2 * HZ)
+
+static void radeon_unplug_numb(struct radeon_device *rdev)
+{
+	struct radeon_unplug *unplug = &rdev->unplug;
+
+	if (unplug->numb)
+		return;
+
+	unplug->numb = true;
+	/* To be unmapped when nobody can be at it any more. */
+	swap(unplug->regs, *(void **)&rdev->rmmio);
+	if (unplug->doorbells)
+		swap(unplug->doorbells, *(void **)&rdev->doorbell.ptr);
+	/* The page table is in VRAM. */
+	rdev->gart.ptr = NULL;
+}
+
+static bool radeon_unplug_drain(struct radeon_device *rdev)
+{
+	unsigned long end = jiffies + RADEON_UNPLUG_DRAIN;
+	int i;
+
+	for (i = 0; i < RADEON_NUM_RINGS; i++)
+		while (rdev->fence_drv[i].initialized && radeon_fence_count_emitted(rdev, i)) {
+			if (time_after(jiffies, end))
+				return false;
+			fsleep(1000);
+		}
+
+	return true;
+}
+
+static void radeon_unplug_quiesce(struct drm_device *dev, bool lost)
+{
+	struct radeon_device *rdev = dev->dev_private;
+
+	if (lost) {
+		radeon_unplug_numb(rdev);
+	} else if (!radeon_unplug_drain(rdev)) {
+		dev_warn(rdev->dev, "work does not end, stopping all DMA\n");
+		pci_clear_master(rdev->pdev);
+	}
+}
+
+/**
+ * radeon_unplug_fence - note with the fence that it has not really been reached
+ * @fence: fence that is about to signal
+ */
+void radeon_unplug_fence(struct radeon_fence *fence)
+{
+	struct radeon_fence_driver *drv = &fence->rdev->fence_drv[fence->ring];
+
+	/* Whoever else gets here does the same, so no lock is needed. */
+	if (unlikely(READ_ONCE(drv->ended)) && fence->seq > drv->ended_at &&
+	    !test_bit(DMA_FENCE_FLAG_SIGNALED_BIT, &fence->base.flags))
+		WRITE_ONCE(fence->base.error, -ENODEV);
+}
+
+static void radeon_unplug_signal(struct drm_device *dev, int error)
+{
+	struct radeon_device *rdev = dev->dev_private;
+	struct radeon_fence_driver *drv;
+	int i;
+
+	for (i = 0; i < RADEON_NUM_RINGS; i++) {
+		drv = &rdev->fence_drv[i];
+		if (!drv->initialized)
+			continue;
+
+		if (!drv->ended) {
+			radeon_fence_process(rdev, i);
+			drv->ended_at = atomic64_read(&drv->last_seq);
+			smp_store_release(&drv->ended, true);
+		}
+		radeon_fence_driver_force_completion(rdev, i);
+		radeon_fence_process(rdev, i);
+	}
+
+	/* Nobody is to reset what is not there. */
+	rdev->needs_reset = false;
+	wake_up_all(&rdev->fence_queue);
+
+	for (i = 0; i < rdev->num_crtc; i++)
+		radeon_crtc_handle_flip(rdev, i);
+}
+
+static void radeon_unplug_unmap(struct drm_device *dev, bool lost)
+{
+	struct radeon_device *rdev = dev->dev_private;
+
+	/* Probe has failed. */
+	if (!rdev || !rdev->rmmio)
+		return;
+
+	radeon_unplug_numb(rdev);
+	iounmap(rdev->unplug.regs);
+	rdev->unplug.regs = NULL;
+	if (rdev->unplug.doorbells)
+		iounmap(rdev->unplug.doorbells);
+	rdev->unplug.doorbells = NULL;
+	if (rdev->rio_mem)
+		pci_iounmap(rdev->pdev, rdev->rio_mem);
+	rdev->rio_mem = NULL;
+}
+
+static const struct drm_unplug_ops radeon_unplug_ops = {
+	.quiesce = radeon_unplug_quiesce,
+	.signal = radeon_unplug_signal,
+	.unmap = radeon_unplug_unmap,
+};
+
+/**
+ * radeon_unplug_register - get ready for the device to go
+ * @rdev: radeon device, set up but not registered
+ *
+ * Returns:
+ * 0 or an error.
+ */
+int radeon_unplug_register(struct radeon_device *rdev)
+{
+	struct radeon_unplug *unplug = &rdev->unplug;
+
+	unplug->regs = vzalloc(rdev->rmmio_size);
+	if (!unplug->regs)
+		return -ENOMEM;
+
+	if (rdev->doorbell.ptr) {
+		unplug->doorbells = vzalloc(rdev->doorbell.num_doorbells * sizeof(u32));
+		if (!unplug->doorbells)
+			return -ENOMEM;
+	}
+
+	return drm_dev_unplug_register(rdev_to_drm(rdev), &radeon_unplug_ops);
+}
+
+/**
+ * radeon_unplug_stop - switch the hardware off
+ * @rdev: radeon device that was unplugged
+ */
+void radeon_unplug_stop(struct radeon_device *rdev)
+{
+	struct drm_device *dev = rdev_to_drm(rdev);
+	int i;
+
+	rdev->shutdown = true;
+
+	if (rdev->mode_info.mode_config_initialized) {
+		drm_kms_helper_poll_fini(dev);
+		radeon_hpd_fini(rdev);
+		for (i = 0; i < rdev->num_crtc; i++) {
+			if (!rdev->mode_info.crtcs[i])
+				continue;
+			flush_workqueue(rdev->mode_info.crtcs[i]->flip_queue);
+			radeon_crtc_handle_flip(rdev, i);
+		}
+		drm_helper_force_disable_all(dev);
+	}
+
+	radeon_acpi_fini(rdev);
+	radeon_suspend(rdev);
+	radeon_irq_kms_fini(rdev);
+	radeon_unplug_give_back(rdev);
+}
+
+/**
+ * radeon_unplug_give_back - part with what belongs to the PCI device
+ * @rdev: radeon device
+ *
+ * The next instance of the driver takes it, which may be before this one is
+ * freed.
+ */
+void radeon_unplug_give_back(struct radeon_device *rdev)
+{
+	if (rdev->unplug.given_back)
+		return;
+
+	rdev->unplug.given_back = true;
+	radeon_audio_component_fini(rdev);
+	radeon_pm_sysfs_fini(rdev);
+	if (!pci_is_thunderbolt_attached(rdev->pdev))
+		vga_switcheroo_unregister_client(rdev->pdev);
+	if (rdev->flags & RADEON_IS_PX)
+		vga_switcheroo_fini_domain_pm_ops(rdev->dev);
+	vga_client_unregister(rdev->pdev);
+}
+
+/**
+ * radeon_unplug_fini - give up the registers, or what has taken their place
+ * @rdev: radeon device that is about to be freed
+ */
+void radeon_unplug_fini(struct radeon_device *rdev)
+{
+	struct radeon_unplug *unplug = &rdev->unplug;
+
+	if (unplug->numb) {
+		vfree(rdev->rmmio);
+		vfree(rdev->doorbell.ptr);
+	} else {
+		iounmap(rdev->rmmio);
+		if (rdev->doorbell.ptr)
+			iounmap(rdev->doorbell.ptr);
+		vfree(unplug->regs);
+		vfree(unplug->doorbells);
+	}
+	rdev->rmmio = NULL;
+	rdev->doorbell.ptr = NULL;
+}

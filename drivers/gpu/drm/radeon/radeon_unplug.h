@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+#ifndef __RADEON_UNPLUG_H__
+#define __RADEON_UNPLUG_H__
+
+#include <linux/types.h>
+
+struct radeon_device;
+struct radeon_fence;
+
+/**
+ * struct radeon_unplug - what outlives the registers of a device
+ * @regs: memory that takes their place
+ * @doorbells: memory that takes the place of the doorbells
+ * @numb: they have done so
+ * @given_back: see radeon_unplug_give_back()
+ */
+struct radeon_unplug {
+	void *regs;
+	void *doorbells;
+	bool numb;
+	bool given_back;
+};
+
+int radeon_unplug_register(struct radeon_device *rdev);
+void radeon_unplug_stop(struct radeon_device *rdev);
+void radeon_unplug_give_back(struct radeon_device *rdev);
+void radeon_unplug_fini(struct radeon_device *rdev);
+void radeon_unplug_fence(struct radeon_fence *fence);
+
+#endif
