@@ -55,6 +55,17 @@ static bool amdgpu_unplug_drain(struct amdgpu_device *adev)
 	return left > 0;
 }
 
+/* So that nobody asks the hardware to give up a queue. */
+static void amdgpu_unplug_lose_userq(struct amdgpu_device *adev)
+{
+	struct amdgpu_usermode_queue *queue;
+	unsigned long id;
+
+	xa_for_each(&adev->userq_doorbell_xa, id, queue)
+		if (queue->state == AMDGPU_USERQ_STATE_MAPPED)
+			queue->state = AMDGPU_USERQ_STATE_HUNG;
+}
+
 static void amdgpu_unplug_quiesce(struct drm_device *dev, bool lost)
 {
 	struct amdgpu_device *adev = drm_to_adev(dev);
@@ -65,6 +76,7 @@ static void amdgpu_unplug_quiesce(struct drm_device *dev, bool lost)
 
 	if (lost) {
 		adev->no_hw_access = true;
+		amdgpu_unplug_lose_userq(adev);
 		return;
 	}
 
