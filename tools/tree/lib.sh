@@ -156,7 +156,7 @@ pristine_drm() {
 	host_packages rsync
 	mkdir -p "$1/drivers/gpu" "$1/include/uapi"
 	for dir in drivers/gpu/drm drivers/accel include/drm include/uapi/drm; do
-		rsync -rc --delete --exclude={/amd,/i915,/nouveau,/xe} "$LINUX/$dir/" "$1/$dir/"
+		rsync -rc --delete --exclude={/i915,/nouveau,/xe} "$LINUX/$dir/" "$1/$dir/"
 	done
 	while read -r f; do
 		case $f in

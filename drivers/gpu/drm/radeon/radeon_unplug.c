@@ -35,10 +35,12 @@ static void radeon_unplug_numb(struct radeon_device *rdev)
 		return;
 
 	unplug->numb = true;
-	/* To be unmapped when nobody can be at it any more. */
-	swap(unplug->regs, *(void **)&rdev->rmmio);
-	if (unplug->doorbells)
-		swap(unplug->doorbells, *(void **)&rdev->doorbell.ptr);
+	unplug->rmmio = rdev->rmmio;
+	rdev->rmmio = (__force void __iomem *)unplug->regs;
+	if (rdev->doorbell.ptr) {
+		unplug->doorbell = rdev->doorbell.ptr;
+		rdev->doorbell.ptr = (__force u32 __iomem *)unplug->doorbells;
+	}
 	/* The page table is in VRAM. */
 	rdev->gart.ptr = NULL;
 }
@@ -78,8 +80,11 @@ void radeon_unplug_fence(struct radeon_fence *fence)
 {
 	struct radeon_fence_driver *drv = &fence->rdev->fence_drv[fence->ring];
 
-	/* Whoever else gets here does the same, so no lock is needed. */
-	if (unlikely(READ_ONCE(drv->ended)) && fence->seq > drv->ended_at &&
+	/*
+	 * Whoever else gets here does the same, so no lock is needed. Pairs with
+	 * radeon_unplug_signal().
+	 */
+	if (unlikely(smp_load_acquire(&drv->ended)) && fence->seq > drv->ended_at &&
 	    !test_bit(DMA_FENCE_FLAG_SIGNALED_BIT, &fence->base.flags))
 		WRITE_ONCE(fence->base.error, -ENODEV);
 }
@@ -98,6 +103,7 @@ static void radeon_unplug_signal(struct drm_device *dev, int error)
 		if (!drv->ended) {
 			radeon_fence_process(rdev, i);
 			drv->ended_at = atomic64_read(&drv->last_seq);
+			/* Whoever sees it ended sees where, see radeon_unplug_fence(). */
 			smp_store_release(&drv->ended, true);
 		}
 		radeon_fence_driver_force_completion(rdev, i);
@@ -121,11 +127,11 @@ static void radeon_unplug_unmap(struct drm_device *dev, bool lost)
 		return;
 
 	radeon_unplug_numb(rdev);
-	iounmap(rdev->unplug.regs);
-	rdev->unplug.regs = NULL;
-	if (rdev->unplug.doorbells)
-		iounmap(rdev->unplug.doorbells);
-	rdev->unplug.doorbells = NULL;
+	iounmap(rdev->unplug.rmmio);
+	rdev->unplug.rmmio = NULL;
+	if (rdev->unplug.doorbell)
+		iounmap(rdev->unplug.doorbell);
+	rdev->unplug.doorbell = NULL;
 	if (rdev->rio_mem)
 		pci_iounmap(rdev->pdev, rdev->rio_mem);
 	rdev->rio_mem = NULL;
@@ -220,16 +226,13 @@ void radeon_unplug_fini(struct radeon_device *rdev)
 {
 	struct radeon_unplug *unplug = &rdev->unplug;
 
-	if (unplug->numb) {
-		vfree(rdev->rmmio);
-		vfree(rdev->doorbell.ptr);
-	} else {
+	if (!unplug->numb) {
 		iounmap(rdev->rmmio);
 		if (rdev->doorbell.ptr)
 			iounmap(rdev->doorbell.ptr);
-		vfree(unplug->regs);
-		vfree(unplug->doorbells);
 	}
+	vfree(unplug->regs);
+	vfree(unplug->doorbells);
 	rdev->rmmio = NULL;
 	rdev->doorbell.ptr = NULL;
 }

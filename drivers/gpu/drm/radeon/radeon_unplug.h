@@ -12,12 +12,16 @@ struct radeon_fence;
  * @regs: memory that takes their place
  * @doorbells: memory that takes the place of the doorbells
  * @numb: they have done so
+ * @rmmio: the registers, to be unmapped when nobody can be at them any more
+ * @doorbell: the doorbells, likewise
  * @given_back: see radeon_unplug_give_back()
  */
 struct radeon_unplug {
 	void *regs;
 	void *doorbells;
 	bool numb;
+	void __iomem *rmmio;
+	u32 __iomem *doorbell;
 	bool given_back;
 };
 

@@ -586,6 +586,7 @@ static void drm_sched_end_pending(struct drm_gpu_scheduler *sched, bool gone)
 {
 	/* Otherwise they are not ours to end, which is said later. */
 	bool all = gone || sched->ops->cancel_job;
+	struct drm_device *dev = drm_sched_state_of(sched)->dev;
 	struct drm_sched_job *job;
 
 	while ((job = drm_sched_pop_pending(sched, !all))) {
@@ -594,7 +595,7 @@ static void drm_sched_end_pending(struct drm_gpu_scheduler *sched, bool gone)
 		if (gone) {
 			if (s_fence->parent)
 				dma_fence_remove_callback(s_fence->parent, &job->cb);
-			if (drm_dev_fence_force(drm_sched_state_of(sched)->dev, &s_fence->finished)) {
+			if (drm_dev_fence_force(dev, &s_fence->finished)) {
 				atomic_sub(job->credits, &sched->credit_count);
 				atomic_dec(sched->score);
 			}

@@ -397,7 +397,8 @@ static bool plug_raw(void)
 	write_file(raw.on, raw.on_text);
 	while (now_ms() < end) {
 		if (!glob(raw.nodes, 0, NULL, &g)) {
-			snprintf(node, sizeof(node), "/dev/dri/%.32s", strrchr(g.gl_pathv[0], '/') + 1);
+			snprintf(node, sizeof(node), "/dev/dri/%.32s",
+				 strrchr(g.gl_pathv[0], '/') + 1);
 			globfree(&g);
 			if (!access(node, R_OK)) {
 				strcpy(dev.card, node);

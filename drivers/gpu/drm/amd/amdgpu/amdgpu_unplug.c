@@ -27,13 +27,16 @@ static struct dma_fence *amdgpu_unplug_last_fence(struct amdgpu_ring *ring)
 {
 	struct amdgpu_fence_driver *drv = &ring->fence_drv;
 	u32 seq = READ_ONCE(drv->sync_seq);
+	struct dma_fence __rcu **slot;
 
 	if (!seq)
 		return NULL;
 
+	slot = (struct dma_fence __rcu **)&drv->fences[seq & drv->num_fences_mask];
+
 	guard(rcu)();
 
-	return dma_fence_get_rcu_safe(&drv->fences[seq & drv->num_fences_mask]);
+	return dma_fence_get_rcu_safe(slot);
 }
 
 static bool amdgpu_unplug_drain(struct amdgpu_device *adev)
