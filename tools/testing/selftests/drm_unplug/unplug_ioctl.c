@@ -83,8 +83,8 @@ FILL(fb2, struct drm_mode_fb_cmd2, .fb_id = d.fb)
 #define WIDTH	640
 #define HEIGHT	480
 FILL(add_fb, struct drm_mode_fb_cmd, 0, WIDTH, HEIGHT, d.bo.pitch, 32, 24, d.bo.handle)
-FILL(add_fb2, struct drm_mode_fb_cmd2, 0, WIDTH, HEIGHT, 0x34325258, 0, { d.bo.handle },
-	{ d.bo.pitch })
+#define XR24	0x34325258
+FILL(add_fb2, struct drm_mode_fb_cmd2, 0, WIDTH, HEIGHT, XR24, 0, { d.bo.handle }, { d.bo.pitch })
 FILL(bogus_id, uint32_t, BOGUS)
 FILL(close_fb, struct drm_mode_closefb, .fb_id = BOGUS)
 FILL(flip, struct drm_mode_crtc_page_flip, .crtc_id = BOGUS, .fb_id = d.fb)
