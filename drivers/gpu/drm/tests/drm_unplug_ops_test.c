@@ -132,13 +132,13 @@ struct ops_section {
 	struct drm_device *dev;
 	struct mock_gate gate;
 	struct dma_fence *fence;
-	struct ops_state *state;
 };
 
 /* A handler that makes a fence when the test says so, and waits for it. */
 static long ops_handler(struct mock_client *client, void *data)
 {
 	struct ops_section *s = data;
+	struct ops_state *state = to_mock_dev(s->dev)->test->priv;
 	int idx;
 
 	if (!drm_dev_enter(s->dev, &idx))
@@ -146,7 +146,7 @@ static long ops_handler(struct mock_client *client, void *data)
 
 	mock_gate_pass(&s->gate);
 	if (s->fence) {
-		WRITE_ONCE(s->state->fence, s->fence);
+		WRITE_ONCE(state->fence, s->fence);
 		dma_fence_wait(s->fence, false);
 	}
 	drm_dev_exit(idx);
@@ -164,6 +164,21 @@ static const struct dma_fence_ops ops_fence_ops = {
 	.get_timeline_name = ops_fence_name,
 };
 
+/* The device goes while a handler runs. Returns when fences have been ended once. */
+static void ops_leave_in_section(struct kunit *test, struct mock_client *handler,
+				 struct ops_section *s, struct mock_client *remover)
+{
+	struct ops_state *state = test->priv;
+
+	mock_gate_init(&s->gate);
+	KUNIT_ASSERT_EQ(test, drm_dev_register(s->dev, 0), 0);
+	mock_start(handler, ops_handler, s);
+	mock_gate_wait(test, &s->gate);
+
+	mock_start(remover, mock_leave_fn(test), s->dev);
+	mock_wait_until(test, READ_ONCE(state->signalled));
+}
+
 /*
  * D2, F3, T1: the hardware is stopped before fences signal, and these do before
  * handlers are waited for, since a handler may wait for one. Once the last one
@@ -174,17 +189,10 @@ static void drm_test_unplug_ops_order(struct kunit *test)
 	struct ops_state *state = test->priv;
 	struct mock_client *handler = mock_client_new(test);
 	struct mock_client *remover = mock_client_new(test);
-	struct drm_device *dev = &state->mdev->drm;
-	struct ops_section s = { .dev = dev };
+	struct ops_section s = { .dev = &state->mdev->drm };
 	int before;
 
-	mock_gate_init(&s.gate);
-	KUNIT_ASSERT_EQ(test, drm_dev_register(dev, 0), 0);
-	mock_start(handler, ops_handler, &s);
-	mock_gate_wait(test, &s.gate);
-
-	mock_start(remover, mock_leave_fn(test), dev);
-	mock_wait_until(test, READ_ONCE(state->signalled));
+	ops_leave_in_section(test, handler, &s, remover);
 	KUNIT_EXPECT_FALSE(test, mock_returns_early(remover));
 	before = READ_ONCE(state->signalled);
 
@@ -201,19 +209,11 @@ static void drm_test_unplug_ops_late_fence(struct kunit *test)
 	struct ops_state *state = test->priv;
 	struct mock_client *handler = mock_client_new(test);
 	struct mock_client *remover = mock_client_new(test);
-	struct drm_device *dev = &state->mdev->drm;
-	struct ops_section s = { .dev = dev, .state = state };
 	struct dma_fence fence;
+	struct ops_section s = { .dev = &state->mdev->drm, .fence = &fence };
 
 	dma_fence_init(&fence, &ops_fence_ops, NULL, dma_fence_context_alloc(1), 1);
-	s.fence = &fence;
-	mock_gate_init(&s.gate);
-	KUNIT_ASSERT_EQ(test, drm_dev_register(dev, 0), 0);
-	mock_start(handler, ops_handler, &s);
-	mock_gate_wait(test, &s.gate);
-
-	mock_start(remover, mock_leave_fn(test), dev);
-	mock_wait_until(test, READ_ONCE(state->signalled));
+	ops_leave_in_section(test, handler, &s, remover);
 	complete_all(&s.gate.leave);
 
 	/* Otherwise the two wait for each other. */

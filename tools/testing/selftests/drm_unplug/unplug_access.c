@@ -98,10 +98,11 @@ static int by_direct_io(char *p)
 	return ret;
 }
 
-static int by_self_mem(char *p)
+/* Read and write at the address, in a file that shows an address space. */
+static int by_mem_file(const char *path, char *p)
 {
 	char buf[128];
-	int ret, f = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
+	int ret, f = open(path, O_RDWR | O_CLOEXEC);
 
 	if (f < 0)
 		return -errno;
@@ -109,6 +110,11 @@ static int by_self_mem(char *p)
 	      moves(pwrite(f, buf, sizeof(buf), (uintptr_t)p), sizeof(buf));
 	close(f);
 	return ret;
+}
+
+static int by_self_mem(char *p)
+{
+	return by_mem_file("/proc/self/mem", p);
 }
 
 /* A child that has the map is looked into and written to by its parent. */
@@ -161,17 +167,10 @@ static int by_process_vm(char *p)
 
 static int proc_mem(pid_t pid, char *p)
 {
-	char path[64], buf[64];
-	int f, ret;
+	char path[64];
 
 	snprintf(path, sizeof(path), "/proc/%d/mem", pid);
-	f = open(path, O_RDWR | O_CLOEXEC);
-	if (f < 0)
-		return -errno;
-	ret = moves(pread(f, buf, sizeof(buf), (uintptr_t)p), sizeof(buf)) ?:
-	      moves(pwrite(f, buf, sizeof(buf), (uintptr_t)p), sizeof(buf));
-	close(f);
-	return ret;
+	return by_mem_file(path, p);
 }
 
 static int by_proc_mem(char *p)

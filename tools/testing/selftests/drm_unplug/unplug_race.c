@@ -410,17 +410,13 @@ static bool plug_raw(void)
 	return false;
 }
 
-/* One of many. */
-static void run_quick_cycle(struct cycle *c, unsigned int n)
+/* All clients use the device that was found last. Returns a file of it for clients_stop(). */
+static int clients_start(struct cycle *c)
 {
 	struct drm_version v = {};
-	struct unplug_dev this = dev;
-	uint64_t start;
+	int fd = open_card(O_NONBLOCK);
 	size_t i;
-	int fd;
 
-	now = &this;
-	fd = open_card(O_NONBLOCK);
 	shared_fd = fd;
 	ioctl_err(fd, DRM_IOCTL_SET_MASTER, NULL);
 	kms_on(fd, &kms);
@@ -429,6 +425,29 @@ static void run_quick_cycle(struct cycle *c, unsigned int n)
 	stop = 0;
 	for (i = 0; i < ARRAY_SIZE(workers); i++)
 		pthread_create(&workers[i].thread, NULL, work, &workers[i]);
+	return fd;
+}
+
+static void clients_stop(struct cycle *c, int fd)
+{
+	struct drm_version v = {};
+	size_t i;
+
+	stop = 1;
+	for (i = 0; i < ARRAY_SIZE(workers); i++)
+		pthread_join(workers[i].thread, NULL);
+	c->dead = ioctl_err(fd, DRM_IOCTL_VERSION, &v) == -ENODEV;
+}
+
+/* One of many. */
+static void run_quick_cycle(struct cycle *c, unsigned int n)
+{
+	struct unplug_dev this = dev;
+	uint64_t start;
+	int fd;
+
+	now = &this;
+	fd = clients_start(c);
 	sleep_ms(rand() % 60);
 	start = now_ms();
 	c->pulled = !write_file(raw.off[0], raw.off_text[0]);
@@ -436,11 +455,7 @@ static void run_quick_cycle(struct cycle *c, unsigned int n)
 	/* The clients stop in turn before and after it is back. */
 	if (n & 1)
 		c->plugged = plug_raw();
-	stop = 1;
-	for (i = 0; i < ARRAY_SIZE(workers); i++)
-		pthread_join(workers[i].thread, NULL);
-	memset(&v, 0, sizeof(v));
-	c->dead = ioctl_err(fd, DRM_IOCTL_VERSION, &v) == -ENODEV;
+	clients_stop(c, fd);
 	if (!(n & 1) && (n & 2))
 		c->plugged = plug_raw();
 	close(fd);
@@ -454,21 +469,11 @@ static bool concurrent;
 
 static void run_cycle(int n)
 {
-	struct drm_version v = {};
 	struct unplug_dev this = dev;
-	size_t i;
 	int fd;
 
 	now = &this;
-	fd = open_card(O_NONBLOCK);
-	shared_fd = fd;
-	ioctl_err(fd, DRM_IOCTL_SET_MASTER, NULL);
-	kms_on(fd, &kms);
-	cycle[n].works = fd >= 0 && !ioctl_err(fd, DRM_IOCTL_VERSION, &v);
-
-	stop = 0;
-	for (i = 0; i < ARRAY_SIZE(workers); i++)
-		pthread_create(&workers[i].thread, NULL, work, &workers[i]);
+	fd = clients_start(&cycle[n]);
 	sleep_ms(100 + 60 * n);
 
 	/* Alone, then by three at a time, then alone and back before the clients stop. */
@@ -479,11 +484,7 @@ static void run_cycle(int n)
 	if (n == 2)
 		cycle[n].plugged = plug();
 	sleep_ms(50);
-	stop = 1;
-	for (i = 0; i < ARRAY_SIZE(workers); i++)
-		pthread_join(workers[i].thread, NULL);
-	memset(&v, 0, sizeof(v));
-	cycle[n].dead = ioctl_err(fd, DRM_IOCTL_VERSION, &v) == -ENODEV;
+	clients_stop(&cycle[n], fd);
 	if (n == 2) {
 		close(fd);
 		return;
