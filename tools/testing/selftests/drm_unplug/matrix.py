@@ -118,9 +118,12 @@ class Guest:
             return ""
 
     def log_parts(self, marker):
-        """The titles of the kernel's findings, by what the marker (a pattern) found before them."""
-        parts = re.split(marker, self.log())
-        return [(key, [x.title for x in findings(text)]) for key, text in zip(parts[1::2], parts[2::2])]
+        """The titles of the kernel's findings, by what the marker (a pattern) found before them. What
+        boot and probe had to say is the first one's."""
+        before, *parts = re.split(marker, self.log())
+        texts = parts[1::2]
+        return [(key, [x.title for x in findings(text if i else before + text)])
+                for i, (key, text) in enumerate(zip(parts[::2], texts))]
 
     def ending(self):
         """What was wrong with the guest as a whole, or ''."""

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * After the last reference everything is freed (spec T3): the pages that stand in
+ * for lost ones, those of the buffers, and the modules, drm.ko included. The
+ * memory is counted over cycles in which a client loses more than it may keep.
+ */
+#include "common.h"
+#include "kselftest_harness.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* The first cycles fill caches and pools. */
+#define WARM_UP	2
+#define CYCLES	6
+/* What the system may differ by, of itself. */
+#define NOISE_KB 8192
+
+static bool cycled = true;
+static long before_kb, after_kb, lost_kb;
+static int map_sig;
+static int unload = -1;
+
+/* Memory that nobody holds, in KiB; caches are dropped, and not counted as held. */
+static long free_kb(void)
+{
+	long total = 0, value;
+	char key[64];
+	FILE *f;
+
+	/* Work that frees what RCU or a delayed destruction has kept. */
+	sleep_ms(500);
+	f = fopen("/proc/sys/vm/drop_caches", "w");
+	if (f) {
+		fputs("3\n", f);
+		fclose(f);
+	}
+	f = fopen("/proc/meminfo", "r");
+	while (f && fscanf(f, "%63[^:]: %ld%*[^\n]\n", key, &value) == 2) {
+		if (!strcmp(key, "MemFree") || !strcmp(key, "Cached") ||
+		    !strcmp(key, "Buffers") || !strcmp(key, "SReclaimable"))
+			total += value;
+		/* Counted as cache, and is not. */
+		if (!strcmp(key, "Shmem"))
+			total -= value;
+	}
+	if (f)
+		fclose(f);
+	return total;
+}
+
+/* What a client holds of a lost device: one buffer mapped twice, read and written. */
+static void cycle(void)
+{
+	uint32_t *map, *buf_map = MAP_FAILED;
+	unsigned int nonzero;
+	struct dumb bo;
+	int fd, dmabuf;
+
+	fd = open_card(0);
+	if (fd < 0 || (dumb_create(fd, 2048, 2048, &bo) && dumb_create(fd, 512, 512, &bo))) {
+		printf("# no buffer\n");
+		cycled = false;
+		return;
+	}
+	map = dumb_map(fd, &bo);
+	fill_all(map, bo.size, 0xa5a5a5a5);
+	dmabuf = prime_export(fd, bo.handle);
+	if (dmabuf >= 0)
+		buf_map = mmap(NULL, bo.size, PROT_READ | PROT_WRITE, MAP_SHARED, dmabuf, 0);
+	cycled = pull() && cycled;
+	map_sig |= touch_all(map, bo.size, &nonzero) ?: fill_all(map, bo.size, 1);
+	if (buf_map != MAP_FAILED) {
+		map_sig |= touch_all(buf_map, bo.size, &nonzero) ?: fill_all(buf_map, bo.size, 1);
+		munmap(buf_map, bo.size);
+	}
+	munmap(map, bo.size);
+	if (dmabuf >= 0)
+		close(dmabuf);
+	close(fd);
+	lost_kb = bo.size / 1024;
+	cycled = plug() && cycled;
+}
+
+static void run_scene(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < WARM_UP + CYCLES && cycled; i++) {
+		if (i == WARM_UP)
+			before_kb = free_kb();
+		cycle();
+	}
+	after_kb = free_kb();
+	if (cycled)
+		unload = system("drm-unload 1>&2");
+}
+
+/* Half of what one map lost in each cycle would come to. */
+TEST(T3_pages_come_back)
+{
+	if (!before_kb)
+		SKIP(return, "the device did not come back");
+	printf("# %ld KiB held after %d cycles, a map lost is %ld KiB\n",
+	       before_kb - after_kb, CYCLES, lost_kb);
+	EXPECT_EQ(0, map_sig);
+	EXPECT_LT(before_kb - after_kb, lost_kb * CYCLES / 2 + NOISE_KB);
+}
+
+/* All modules of DRM: nothing holds the last of them. */
+TEST(T3_drm_unloads)
+{
+	if (!cycled)
+		SKIP(return, "the device did not come back");
+	EXPECT_EQ(0, unload);
+}
+
+int main(int argc, char **argv)
+{
+	scene_init(&argc, argv);
+	if (dev.name)
+		run_scene();
+	return test_harness_run(argc, argv);
+}
