@@ -11,6 +11,7 @@ STAMP = re.compile(r"^\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ")
 BEGIN = re.compile(r"""
       WARNING:\ (?!polling\ idle)       # WARN, lockdep, suspicious RCU usage
     | BUG:\                             # KASAN, KFENCE, page faults, sleeping in atomic, soft lockups
+    | \[\ BUG:\                          # lockdep, too: invalid wait context, held lock freed
     | BUG\ [\w:-]+\ .*:\                # slab poison and red zones
     | kernel\ BUG\ at
     | UBSAN:\ 

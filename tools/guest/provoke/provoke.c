@@ -7,15 +7,17 @@
  * Each is harmless to the guest, and does its harm while the module is loaded.
  */
 
+#include <linux/dma-mapping.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/platform_device.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 
 static char *bug = "";
 module_param(bug, charp, 0444);
-MODULE_PARM_DESC(bug, "atomic-sleep, rcu, leak, lockdep or kasan");
+MODULE_PARM_DESC(bug, "atomic-sleep, rcu, leak, dma, lockdep or kasan");
 
 static DEFINE_MUTEX(first);
 static DEFINE_MUTEX(second);
@@ -59,6 +61,17 @@ static void leak(void)
 		WRITE_ONCE(sink, !!kmalloc(4000, GFP_KERNEL));
 }
 
+static void unmap_what_is_not_mapped(void)
+{
+	struct platform_device *pdev = platform_device_register_simple("provoke", -1, NULL, 0);
+
+	if (IS_ERR(pdev))
+		return;
+	if (!dma_coerce_mask_and_coherent(&pdev->dev, DMA_BIT_MASK(32)))
+		dma_unmap_single(&pdev->dev, PAGE_SIZE, PAGE_SIZE, DMA_TO_DEVICE);
+	platform_device_unregister(pdev);
+}
+
 static void use_after_free(void)
 {
 	int *freed = kmalloc(sizeof(*freed), GFP_KERNEL);
@@ -77,6 +90,7 @@ static const struct {
 	{ "atomic-sleep", sleep_under_a_spinlock },
 	{ "rcu", dereference_without_a_reader },
 	{ "leak", leak },
+	{ "dma", unmap_what_is_not_mapped },
 	{ "lockdep", take_two_locks_in_both_orders },
 	{ "kasan", use_after_free },
 };

@@ -64,9 +64,9 @@ struct pci_dev *sim_get_pdev(struct sim_card *card)
 {
 	struct pci_dev *pdev;
 
-	spin_lock_irq(&card->pdev_lock);
+	raw_spin_lock_irq(&card->pdev_lock);
 	pdev = pci_dev_get(card->pdev);
-	spin_unlock_irq(&card->pdev_lock);
+	raw_spin_unlock_irq(&card->pdev_lock);
 	return pdev;
 }
 
@@ -145,12 +145,12 @@ static int pci_event(struct notifier_block *block, unsigned long event, void *da
 		if (card->pulled)
 			card->removal_ms = ktime_ms_delta(ktime_get(), card->pulled_at);
 	}
-	spin_lock_irq(&card->pdev_lock);
+	raw_spin_lock_irq(&card->pdev_lock);
 	if (event == BUS_NOTIFY_ADD_DEVICE)
 		card->pdev = pdev;
 	else if (card->pdev == pdev)
 		card->pdev = NULL;
-	spin_unlock_irq(&card->pdev_lock);
+	raw_spin_unlock_irq(&card->pdev_lock);
 	wake_up_all(&card->pdev_wait);
 	return NOTIFY_OK;
 }
@@ -190,7 +190,7 @@ static int card_init(struct sim_card *card, unsigned int index)
 	card->base = base[index];
 	card->chip = find_chip(chip[index]);
 	raw_spin_lock_init(&card->config_lock);
-	spin_lock_init(&card->pdev_lock);
+	raw_spin_lock_init(&card->pdev_lock);
 	spin_lock_init(&card->dma_lock);
 	spin_lock_init(&card->note_lock);
 	mutex_init(&card->lock);

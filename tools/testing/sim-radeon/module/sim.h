@@ -152,7 +152,7 @@ struct sim_card {
 	bool irq_again;
 
 	/* The function in the slot, as the kernel knows it; the references are in main.c. */
-	spinlock_t pdev_lock;		/* pdev */
+	raw_spinlock_t pdev_lock;		/* pdev */
 	struct pci_dev *pdev;
 	wait_queue_head_t pdev_wait;
 

@@ -49,10 +49,10 @@ static void gpu_interrupt(struct irq_work *work)
 	if (!READ_ONCE(card->present))
 		return;
 	if (sim_config_get(&card->gpu, SIM_GPU_MSI + PCI_MSI_FLAGS, 2) & PCI_MSI_FLAGS_ENABLE) {
-		spin_lock(&card->pdev_lock);
+		raw_spin_lock(&card->pdev_lock);
 		if (card->pdev)
 			virq = card->pdev->irq;
-		spin_unlock(&card->pdev_lock);
+		raw_spin_unlock(&card->pdev_lock);
 	} else if (!(sim_config_get(&card->gpu, PCI_COMMAND, 2) & PCI_COMMAND_INTX_DISABLE)) {
 		virq = card->gpu_irq.virq;
 	}
