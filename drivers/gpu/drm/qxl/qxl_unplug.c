@@ -47,6 +47,13 @@ void qxl_device_stop(struct qxl_device *qdev)
 	struct drm_device *dev = &qdev->ddev;
 	int i;
 
+	/*
+	 * Disabling the plane leaves it behind if the shadow of the framebuffer was
+	 * dropped by the cleanup of an earlier commit.
+	 */
+	if (qdev->primary_bo)
+		qxl_io_destroy_primary(qdev);
+
 	for (i = 0; i < ARRAY_SIZE(qdev->current_release_bo); i++) {
 		if (!qdev->current_release_bo[i])
 			continue;
