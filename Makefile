@@ -40,6 +40,9 @@ layout:	## compare every structure that a prebuilt driver sees with the stock ke
 kunit:	## the unit tests, on UML with SMP, KASAN and lockdep
 	@tools/tree/kunit
 
+kunit-guest:	## the unit tests that UML cannot have (amdgpu), in the guest with the debug kernel
+	@tools/guest/kunit
+
 selftests:	## the tests with libdrm on real drivers in the guest, stock beside ours
 	@tools/testing/selftests/drm_unplug/run
 
@@ -83,5 +86,5 @@ sparse:	## sparse on our files and on those that we patch
 clean:	## remove build/ (downloads stay in the cache)
 	rm -rf build
 
-.PHONY: help demo check tree modules install uninstall layout kunit selftests cycles compositors debug-kernel igt model sim bench coccicheck driver-table series \
+.PHONY: help demo check tree modules install uninstall layout kunit kunit-guest selftests cycles compositors debug-kernel igt model sim bench coccicheck driver-table series \
 	checkpatch sparse clean

@@ -4,6 +4,8 @@
 
 #include <drm/gpu_scheduler.h>
 
+#include <kunit/visibility.h>
+
 #include "amdgpu.h"
 #include "amdgpu_ring.h"
 #include "amdgpu_unplug.h"
@@ -134,7 +136,7 @@ static void amdgpu_unplug_unmap(struct drm_device *dev, bool lost)
 		amdgpu_device_unmap_mmio(adev);
 }
 
-static const struct drm_unplug_ops amdgpu_unplug_ops = {
+VISIBLE_IF_KUNIT const struct drm_unplug_ops amdgpu_unplug_ops = {
 	.quiesce = amdgpu_unplug_quiesce,
 	.signal = amdgpu_unplug_signal,
 	.unmap = amdgpu_unplug_unmap,

@@ -11,6 +11,16 @@ struct drm_client_dev;
 struct kfd_dev;
 
 int amdgpu_unplug_register(struct amdgpu_device *adev);
+#if IS_ENABLED(CONFIG_KUNIT)
+struct amdgpu_usermode_queue;
+struct amdgpu_userq_fence;
+
+extern const struct drm_unplug_ops amdgpu_unplug_ops;
+int amdgpu_userq_fence_alloc(struct amdgpu_usermode_queue *userq,
+			     struct amdgpu_userq_fence **pfence);
+void amdgpu_userq_fence_init(struct amdgpu_usermode_queue *userq,
+			     struct amdgpu_userq_fence *fence, u64 seq);
+#endif
 void amdgpu_device_unmap_mmio(struct amdgpu_device *adev);
 void amdgpu_preempt_mgr_sysfs_fini(struct amdgpu_device *adev);
 
