@@ -52,7 +52,7 @@ debug-kernel:	## a kernel for the guest with KASAN, lockdep and kmemleak, shown 
 cycles:	## 1,000 times unplugged and plugged with eight clients (MODULES=debug: with KASAN and lockdep)
 	@tools/testing/selftests/drm_unplug/cycles
 
-compositors:	## weston, sway and cage when a GPU is pulled, stock beside ours (another 1 GB root)
+compositors:	## weston, sway, cage, mutter and KWin when a GPU is pulled, stock beside ours (another 1 GB root)
 	@tools/testing/compositors/run
 
 igt:	## IGT core_hotunplug on every device in the guest
