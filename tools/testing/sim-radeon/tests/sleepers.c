@@ -25,6 +25,7 @@
 
 #include "gpu.h"
 #include "kms.h"
+#include "../../selftests/drm_unplug/module/stuck.h"
 
 #define SIZE (64 * 1024)
 #define ALL_RINGS 7
@@ -35,7 +36,7 @@ static struct gpu gpu;
 static struct kms kms;
 static struct buffer buffer;
 static struct amdgpu_cs_fence running, queued;
-static int running_file = -1, queued_file = -1, flip = -1;
+static int running_file = -1, queued_file = -1, dependent_file = -1, flip = -1;
 static uint32_t unsubmitted;
 static const char *how;
 
@@ -113,6 +114,33 @@ static long submit_after_submit(void)
 	return call(DRM_IOCTL_AMDGPU_CS, &args);
 }
 
+/* A job for when a fence that is not amdgpu's has signalled, which it never does. */
+static int submit_dependent(void)
+{
+	int stuck = open("/dev/drm-stuck", O_RDWR | O_CLOEXEC), file = ioctl(stuck, STUCK_FENCE);
+	struct drm_amdgpu_cs_chunk_sem in = { }, out = { };
+	struct drm_amdgpu_cs_chunk_ib ib = {
+		.va_start = gpu.ib.va, .ib_bytes = 32, .ip_type = AMDGPU_HW_IP_DMA,
+	};
+	struct drm_amdgpu_cs_chunk chunks[] = {
+		{ AMDGPU_CHUNK_ID_IB, sizeof(ib) / 4, (uintptr_t)&ib },
+		{ AMDGPU_CHUNK_ID_SYNCOBJ_IN, sizeof(in) / 4, (uintptr_t)&in },
+		{ AMDGPU_CHUNK_ID_SYNCOBJ_OUT, sizeof(out) / 4, (uintptr_t)&out },
+	};
+	uint64_t pointers[] = { (uintptr_t)&chunks[0], (uintptr_t)&chunks[1], (uintptr_t)&chunks[2] };
+	union drm_amdgpu_cs args = {
+		.in = { .ctx_id = context_id(), .num_chunks = 3, .chunks = (uintptr_t)pointers },
+	};
+
+	check(file >= 0);
+	check_ok(drmSyncobjCreate(gpu.fd, 0, &in.handle));
+	check_ok(drmSyncobjCreate(gpu.fd, 0, &out.handle));
+	check_ok(drmSyncobjImportSyncFile(gpu.fd, in.handle, file));
+	check_ok(call(DRM_IOCTL_AMDGPU_CS, &args));
+	check_ok(drmSyncobjExportSyncFile(gpu.fd, out.handle, &file));
+	return file;
+}
+
 /* Work for the first SDMA ring. */
 static int submit(struct amdgpu_cs_fence *fence)
 {
@@ -172,6 +200,11 @@ static long fence_queued(void)
 	return fence_end(queued_file);
 }
 
+static long fence_dependent(void)
+{
+	return fence_end(dependent_file);
+}
+
 /* It was promised, and comes whatever becomes of its fence. */
 static long flip_event(void)
 {
@@ -202,6 +235,7 @@ static struct sleeper {
 	{ "read", read_events },
 	{ "fence_of_running_job", fence_running },
 	{ "fence_of_queued_job", fence_queued },
+	{ "fence_of_dependent_job", fence_dependent },
 	{ "flip_event", flip_event },
 };
 
@@ -279,6 +313,7 @@ static void run(void)
 	for (i = 0; i < 8; i++)
 		check_ok(submit(&queued));
 	queued_file = gpu_sync_file(&gpu, &queued);
+	dependent_file = submit_dependent();
 	flip = kms_flip(&kms, 1, running_file);
 	check_ok(flip);
 
