@@ -3,6 +3,7 @@
 #define _DRM_UNPLUG_H_
 
 #include <linux/cleanup.h>
+#include <linux/dma-direction.h>
 #include <linux/dma-resv.h>
 #include <linux/types.h>
 #include <linux/wait.h>
@@ -11,6 +12,7 @@
 
 struct completion;
 struct device;
+struct dma_buf;
 struct drm_device;
 struct drm_wedge_task_info;
 struct vm_area_struct;
@@ -68,6 +70,7 @@ bool drm_dev_is_lost(const struct drm_device *dev);
 int drm_dev_fence_wait(struct drm_device *dev, struct dma_fence *fence, bool intr);
 int drm_dev_resv_wait(struct drm_device *dev, struct dma_resv *resv,
 		      enum dma_resv_usage usage, bool intr);
+int drm_dev_dmabuf_begin_cpu_access(struct dma_buf *dmabuf, enum dma_data_direction dir);
 bool drm_dev_fence_end(struct dma_fence *fence, int error);
 bool drm_dev_fence_force(const struct drm_device *dev, struct dma_fence *fence);
 int drm_dev_wedge(struct drm_device *dev, unsigned long method,

@@ -13,6 +13,7 @@
 
 #include <drm/drm_gem.h>
 #include <drm/drm_prime.h>
+#include <drm/drm_unplug.h>
 #include <drm/drm_vma_manager.h>
 
 #include "drm_unplug_internal.h"
@@ -30,7 +31,8 @@
  * attach, pin, map   fail with ENODEV, also for what is attached already
  * vmap               succeeds: a page of zeros that belongs to this map and
  *                    repeats itself. Importers do not expect it to fail.
- * begin_cpu_access   succeeds: it is about a map that does not need the device
+ * begin_cpu_access   succeeds, as the map does not need the device; ENODEV where
+ *                    another device has not finished with the buffer
  * mmap               gives a lost map
  * detach, unpin,     work as ever
  * unmap, vunmap,
@@ -40,6 +42,10 @@
  * An importer that is static, or that has the buffer pinned, keeps its mapping
  * until it lets go. For system memory nothing is wrong with that. For memory of
  * the device it goes on to use addresses where nothing answers any more.
+ *
+ * A task that waits in begin_cpu_access when the device goes is woken with ENODEV,
+ * whosever fence it is that it waits for. Exporters with callbacks of their own
+ * use drm_dev_dmabuf_begin_cpu_access().
  *
  * Somebody may hold a reservation lock while waiting for a fence of the device,
  * which the driver ends after this. So the unplug waits for these locks, but not
@@ -113,8 +119,31 @@ static struct sg_table *drm_unplug_dmabuf_map(struct dma_buf_attachment *attach,
 	return ERR_PTR(-ENODEV);
 }
 
-static int drm_unplug_dmabuf_cpu_access(struct dma_buf *dmabuf,
-					enum dma_data_direction dir)
+/**
+ * drm_dev_dmabuf_begin_cpu_access - wait until the CPU may use a buffer
+ * @dmabuf: the dma-buf, whose &dma_buf.priv is a GEM object
+ * @dir: direction of the access
+ *
+ * For &dma_buf_ops.begin_cpu_access. dma-buf itself waits for the fences of a
+ * buffer afterwards, and knows nothing of devices that go.
+ *
+ * Context: Process context, sleeps.
+ *
+ * Returns:
+ * 0 if all fences have signalled, -ENODEV if some have not and the device is
+ * gone, -ERESTARTSYS if it was interrupted, or -ENOMEM.
+ */
+int drm_dev_dmabuf_begin_cpu_access(struct dma_buf *dmabuf, enum dma_data_direction dir)
+{
+	struct drm_gem_object *obj = dmabuf->priv;
+	bool write = dir == DMA_BIDIRECTIONAL || dir == DMA_TO_DEVICE;
+
+	return drm_dev_resv_wait(obj->dev, dmabuf->resv, dma_resv_usage_rw(write), true);
+}
+EXPORT_SYMBOL(drm_dev_dmabuf_begin_cpu_access);
+
+static int drm_unplug_dmabuf_end_cpu_access(struct dma_buf *dmabuf,
+					    enum dma_data_direction dir)
 {
 	return 0;
 }
@@ -246,10 +275,9 @@ static struct drm_unplug_dmabuf_ops *drm_unplug_dmabuf_ops_new(const struct dma_
 	if (driver->pin)
 		new->gone.ops.pin = drm_unplug_dmabuf_pin;
 	new->gone.ops.map_dma_buf = drm_unplug_dmabuf_map;
-	if (driver->begin_cpu_access)
-		new->gone.ops.begin_cpu_access = drm_unplug_dmabuf_cpu_access;
+	new->gone.ops.begin_cpu_access = drm_dev_dmabuf_begin_cpu_access;
 	if (driver->end_cpu_access)
-		new->gone.ops.end_cpu_access = drm_unplug_dmabuf_cpu_access;
+		new->gone.ops.end_cpu_access = drm_unplug_dmabuf_end_cpu_access;
 	if (driver->mmap)
 		new->gone.ops.mmap = drm_unplug_dmabuf_mmap;
 	if (driver->vmap) {
