@@ -607,6 +607,10 @@ void drm_dev_unplug(struct drm_device *dev)
 		drm_unplug_drain(unplug);
 
 	drm_dev_unregister(dev);
+
+	/* What waited for the vblank of a device that was only unregistered so far. */
+	scoped_guard(spinlock_irq, &dev->event_lock)
+		drm_unplug_send_events(dev);
 }
 EXPORT_SYMBOL(drm_dev_unplug);
 
