@@ -20,6 +20,9 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include <xf86drm.h>
+#include <xf86drmMode.h>
+
 struct unplug_dev dev;
 long pull_ms;
 
@@ -516,6 +519,42 @@ int kms_flip(int fd, const struct kms *kms, int i, uint64_t user_data)
 	};
 
 	return ioctl_err(fd, DRM_IOCTL_MODE_PAGE_FLIP, &flip);
+}
+
+uint32_t kms_property(int fd, uint32_t object, uint32_t type, const char *name, uint64_t *value)
+{
+	drmModeObjectProperties *props = drmModeObjectGetProperties(fd, object, type);
+	uint32_t id = 0, i;
+
+	for (i = 0; props && i < props->count_props && !id; i++) {
+		drmModePropertyRes *prop = drmModeGetProperty(fd, props->props[i]);
+
+		if (prop && !strcmp(prop->name, name)) {
+			id = prop->prop_id;
+			if (value)
+				*value = props->prop_values[i];
+		}
+		drmModeFreeProperty(prop);
+	}
+	drmModeFreeObjectProperties(props);
+	return id;
+}
+
+uint32_t kms_plane(int fd, const struct kms *kms)
+{
+	drmModePlaneRes *planes = drmModeGetPlaneResources(fd);
+	uint32_t plane = 0, i;
+	uint64_t type, crtc;
+
+	for (i = 0; planes && i < planes->count_planes && !plane; i++) {
+		if (!kms_property(fd, planes->planes[i], DRM_MODE_OBJECT_PLANE, "type", &type) ||
+		    !kms_property(fd, planes->planes[i], DRM_MODE_OBJECT_PLANE, "CRTC_ID", &crtc))
+			continue;
+		if (type == DRM_PLANE_TYPE_PRIMARY && crtc == kms->crtc)
+			plane = planes->planes[i];
+	}
+	drmModeFreePlaneResources(planes);
+	return plane;
 }
 
 /* ---- sleepers ---- */

@@ -97,6 +97,9 @@ struct kms {
 
 void kms_on(int fd, struct kms *kms);
 int kms_flip(int fd, const struct kms *kms, int i, uint64_t user_data);
+/* The id of a property, and its value; the plane that shows the framebuffer. Or 0. */
+uint32_t kms_property(int fd, uint32_t object, uint32_t type, const char *name, uint64_t *value);
+uint32_t kms_plane(int fd, const struct kms *kms);
 bool has_cap(int fd, uint64_t cap);
 
 /* A thread that sleeps in one system call; the scene bounds how long. */

@@ -3,7 +3,8 @@
  * Commits that wait for a fence which never signals, and a lease, when the device
  * is pulled (spec T1, U4, U5, U7, F1).  The fences are those of stuck.ko.  Two
  * commits at a time: one that does not block, whose event and out-fence were
- * promised, and one that blocks, and holds the locks of all of the display.
+ * promised, and one that blocks, and holds the locks of all of the display.  And
+ * a task that waits for a buffer of the device on which such a fence is.
  */
 #include "common.h"
 #include "kselftest_harness.h"
@@ -13,6 +14,7 @@
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 
+#include <linux/dma-buf.h>
 #include <linux/sync_file.h>
 #include <xf86drm.h>
 #include <xf86drmMode.h>
@@ -22,55 +24,24 @@
 /* After that a pull is helped to end; on stock it does not by itself. */
 #define LIMIT_MS 25000
 
-enum { BLOCKING, LESSEE_READ, LESSEE_VBLANK, N_SLEEPERS };
+enum { BLOCKING, LESSEE_READ, LESSEE_VBLANK, DMABUF_SYNC, N_SLEEPERS };
 
 static struct sleeper sl[N_SLEEPERS];
 static struct kms kms;
 static int fd, stuck = -1, lessee = -1;
 static uint32_t plane, prop_fb, prop_in_fence, prop_out_fence;
-static const char *why_not, *no_vblank = "no display";
+static const char *why_not, *no_vblank = "no display", *no_dmabuf;
+static int dmabuf = -1;
 static bool pulled_ok, pull_alone, early, signaled_before;
 static int nonblocking, in_fence[2] = { -1, -1 };
 static volatile int32_t out_fence = -1;
 
-/* The id of a property, and its value. */
-static uint32_t property(uint32_t object, uint32_t type, const char *name, uint64_t *value)
-{
-	drmModeObjectProperties *props = drmModeObjectGetProperties(fd, object, type);
-	uint32_t id = 0, i;
-
-	for (i = 0; props && i < props->count_props && !id; i++) {
-		drmModePropertyRes *prop = drmModeGetProperty(fd, props->props[i]);
-
-		if (prop && !strcmp(prop->name, name)) {
-			id = prop->prop_id;
-			if (value)
-				*value = props->prop_values[i];
-		}
-		drmModeFreeProperty(prop);
-	}
-	drmModeFreeObjectProperties(props);
-	return id;
-}
-
-/* The plane that shows the framebuffer of kms. */
 static bool find_plane(void)
 {
-	drmModePlaneRes *planes = drmModeGetPlaneResources(fd);
-	uint64_t type, crtc;
-	uint32_t i;
-
-	for (i = 0; planes && i < planes->count_planes && !plane; i++) {
-		if (!property(planes->planes[i], DRM_MODE_OBJECT_PLANE, "type", &type) ||
-		    !property(planes->planes[i], DRM_MODE_OBJECT_PLANE, "CRTC_ID", &crtc))
-			continue;
-		if (type == DRM_PLANE_TYPE_PRIMARY && crtc == kms.crtc)
-			plane = planes->planes[i];
-	}
-	drmModeFreePlaneResources(planes);
-	prop_fb = property(plane, DRM_MODE_OBJECT_PLANE, "FB_ID", NULL);
-	prop_in_fence = property(plane, DRM_MODE_OBJECT_PLANE, "IN_FENCE_FD", NULL);
-	prop_out_fence = property(kms.crtc, DRM_MODE_OBJECT_CRTC, "OUT_FENCE_PTR", NULL);
+	plane = kms_plane(fd, &kms);
+	prop_fb = kms_property(fd, plane, DRM_MODE_OBJECT_PLANE, "FB_ID", NULL);
+	prop_in_fence = kms_property(fd, plane, DRM_MODE_OBJECT_PLANE, "IN_FENCE_FD", NULL);
+	prop_out_fence = kms_property(fd, kms.crtc, DRM_MODE_OBJECT_CRTC, "OUT_FENCE_PTR", NULL);
 	return plane && prop_fb && prop_in_fence && prop_out_fence;
 }
 
@@ -114,6 +85,20 @@ static long do_vblank(struct sleeper *s)
 	return ret;
 }
 
+static long do_dmabuf_sync(struct sleeper *s)
+{
+	struct dma_buf_sync sync = { .flags = DMA_BUF_SYNC_START | DMA_BUF_SYNC_RW };
+
+	return ioctl_err(s->fd, DMA_BUF_IOCTL_SYNC, &sync);
+}
+
+static int dmabuf_add_fence(int file)
+{
+	struct dma_buf_import_sync_file args = { .flags = DMA_BUF_SYNC_WRITE, .fd = file };
+
+	return ioctl_err(dmabuf, DMA_BUF_IOCTL_IMPORT_SYNC_FILE, &args);
+}
+
 static int fence_status(int f)
 {
 	struct sync_file_info info = {};
@@ -129,6 +114,26 @@ static void start(int i, const char *what, long (*fn)(struct sleeper *), int f)
 	sleeper_start(&sl[i]);
 }
 
+static void prepare_dmabuf(void)
+{
+	struct dumb bo;
+	int ret;
+
+	ret = dumb_create(fd, 64, 64, &bo);
+	no_dmabuf = "the driver has no dumb buffers";
+	if (ret)
+		return;
+	dmabuf = prime_export(fd, bo.handle);
+	no_dmabuf = "the driver does not export buffers";
+	if (dmabuf < 0)
+		return;
+	no_dmabuf = "the buffer takes no fence";
+	if (dmabuf_add_fence(ioctl(stuck, STUCK_FENCE)))
+		return;
+	no_dmabuf = NULL;
+	start(DMABUF_SYNC, "DMA_BUF_IOCTL_SYNC", do_dmabuf_sync, dmabuf);
+}
+
 static void prepare(void)
 {
 	struct drm_mode_create_lease lease = { .object_count = 3, .flags = O_CLOEXEC };
@@ -138,6 +143,7 @@ static void prepare(void)
 
 	fd = open_card(O_NONBLOCK);
 	ioctl_err(fd, DRM_IOCTL_SET_MASTER, NULL);
+	prepare_dmabuf();
 	kms_on(fd, &kms);
 	why_not = kms.on ? NULL : kms.why_not;
 	if (why_not)
@@ -176,7 +182,7 @@ static void run_scene(void)
 
 	stuck = open("/dev/drm-stuck", O_RDWR | O_CLOEXEC);
 	if (stuck < 0) {
-		why_not = "no stuck.ko";
+		why_not = no_dmabuf = "no stuck.ko";
 		printf("# /dev/drm-stuck: insmod stuck.ko\n");
 		return;
 	}
@@ -254,6 +260,29 @@ TEST_F(commit, F1_out_fence_ends_with_enodev)
 	ASSERT_LE(0, out_fence);
 	EXPECT_EQ(1, poll(&p, 1, sleeper_limit_ms()));
 	EXPECT_EQ(-ENODEV, fence_status(out_fence));
+}
+
+TEST(U4_dmabuf_sync_gets_enodev)
+{
+	const struct sleeper *s = &sl[DMABUF_SYNC];
+
+	if (no_dmabuf)
+		SKIP(return, "%s", no_dmabuf);
+	ASSERT_FALSE(s->early);
+	ASSERT_TRUE(s->done) TH_LOG("still asleep");
+	EXPECT_EQ(-ENODEV, s->ret) TH_LOG("%s", err_name(s->ret));
+}
+
+/* Neither waits for the fence, nor does it matter whose buffer it is. */
+TEST(U4_dmabuf_sync_files_return)
+{
+	struct dma_buf_export_sync_file out = { .flags = DMA_BUF_SYNC_RW, .fd = -1 };
+
+	if (no_dmabuf)
+		SKIP(return, "%s", no_dmabuf);
+	EXPECT_EQ(0, ioctl_err(dmabuf, DMA_BUF_IOCTL_EXPORT_SYNC_FILE, &out));
+	EXPECT_EQ(0, dmabuf_add_fence(out.fd));
+	close(out.fd);
 }
 
 FIXTURE(U7_lessee) {

@@ -6,7 +6,8 @@
  *
  * Three pulls:
  *  - of a device whose clients are held where an unplug does not wait for them,
- *    while a client of another device is held inside of a handler;
+ *    while a client of another device is held inside of a handler, and a task in
+ *    a section of its driver;
  *  - of one whose clients are held inside of a handler, and are killed for it;
  *  - of one with such clients that nobody kills: the log has to name them, and
  *    the pull ends when they let go.
@@ -29,10 +30,14 @@
 #include <linux/fuse.h>
 #include <linux/userfaultfd.h>
 
+#include "module/stuck.h"
+
 #define PAGE	4096
 #define PATIENCE "/sys/module/drm/parameters/unplug_patience"
 /* Far more than the log needs to name a client, which is 10 s. */
 #define LIMIT_MS 40000
+/* A pull that waits for another device is helped after that; on stock it needs to be. */
+#define OTHER_LIMIT_MS 5000
 
 enum where { ARGUMENT, HANDLER, HANDLES, WAIT, VBLANK };
 enum page { NONE, UFFD, FUSE_SYNC, FUSE_ASYNC };
@@ -436,12 +441,44 @@ static const struct client named_clients[] = {
 };
 
 static struct client *outside, *killed, *named;
-static bool pulled[3], named_while_it_waits;
+static bool pulled[3], named_while_it_waits, pulled_alone;
+static struct sleeper section;
 static int pulls;
 
 static struct client *clients_of(const struct client *c, size_t size)
 {
 	return memcpy(shared_zalloc(size), c, size);
+}
+
+static long do_section(struct sleeper *s)
+{
+	return ioctl(s->fd2, STUCK_HOLD, s->fd);
+}
+
+/* A task sits in drm_dev_enter() of vgem. */
+static void section_start(void)
+{
+	section.what = "section of another device";
+	section.fn = do_section;
+	section.fd = other;
+	section.fd2 = open("/dev/drm-stuck", O_RDWR | O_CLOEXEC);
+	if (other < 0 || section.fd2 < 0)
+		return;
+	sleeper_start(&section);
+	sleepers_settle(&section, 1);
+}
+
+static bool pull_beside_section(void)
+{
+	uint64_t end = now_ms() + OTHER_LIMIT_MS;
+
+	pull_start();
+	while (section.used && !pull_returned() && now_ms() < end)
+		sleep_ms(10);
+	pulled_alone = section.used && pull_returned() && !section.done;
+	if (section.used)
+		ioctl(section.fd2, STUCK_RELEASE);
+	return pull_end();
 }
 
 static bool scene_outside(void)
@@ -455,8 +492,9 @@ static bool scene_outside(void)
 	for (i = 0; i < ARRAY_SIZE(outside_clients); i++)
 		if ((c[i].where != VBLANK || !no_vblank) && (!c[i].other || other >= 0))
 			client_start(&c[i]);
+	section_start();
 	patience("0");
-	pulled[0] = pull();
+	pulled[0] = pull_beside_section();
 	clients_look(c, ARRAY_SIZE(outside_clients));
 	clients_release(c, ARRAY_SIZE(outside_clients));
 	fuse_end();
@@ -588,6 +626,15 @@ TEST(T2_client_of_another_device_is_not_waited_for)
 	EXPECT_TRUE(pulled[0]);
 	EXPECT_TRUE(c->held_through);
 	EXPECT_EQ(0, c->ret) TH_LOG("%s", err_name(c->ret));
+}
+
+TEST(T2_section_of_another_device_is_not_waited_for)
+{
+	if (!section.used)
+		SKIP(return, "no stuck.ko, or no other device");
+	ASSERT_FALSE(section.early);
+	EXPECT_TRUE(pulled[0]);
+	EXPECT_TRUE(pulled_alone) TH_LOG("only when it had ended");
 }
 
 FIXTURE(T1_killed) {

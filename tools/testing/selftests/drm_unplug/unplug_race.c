@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Clients that never stop, and several unplugs of one device at a time (spec
- * T3, T4, T5).  What counts is that all of it ends, that a cycle works as often
+ * T3, T4, T5, F2).  What counts is that all of it ends, that a cycle works as often
  * as one likes, and that the kernel log stays clean: tools/guest/run sees to that.
  */
 #include "common.h"
@@ -17,6 +17,10 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+
+#include <linux/sync_file.h>
+#include <xf86drm.h>
+#include <xf86drmMode.h>
 
 /*
  * The first three are each of their own kind.  More of them, plain ones in quick
@@ -156,6 +160,97 @@ static void round_display(struct worker *w, int fd)
 		bad(w, ret);
 }
 
+/* Commits with an out-fence: of each device the last ones, and what became of all. */
+#define FENCES 32
+
+static struct {
+	bool able;
+	uint32_t plane, prop_fb, prop_out_fence;
+	int fence[FENCES];
+	unsigned int made, bad, late;
+	int status;		/* of the last bad one */
+} commits;
+
+static void commits_start(int fd)
+{
+	memset(commits.fence, -1, sizeof(commits.fence));
+	commits.able = false;
+	if (!kms.on || drmSetClientCap(fd, DRM_CLIENT_CAP_ATOMIC, 1))
+		return;
+	commits.plane = kms_plane(fd, &kms);
+	commits.prop_fb = kms_property(fd, commits.plane, DRM_MODE_OBJECT_PLANE, "FB_ID", NULL);
+	commits.prop_out_fence = kms_property(fd, kms.crtc, DRM_MODE_OBJECT_CRTC, "OUT_FENCE_PTR", NULL);
+	commits.able = commits.plane && commits.prop_fb && commits.prop_out_fence;
+}
+
+/* It has been shown, or the device has gone; nobody is left to wait. */
+static void fence_end(int *fence)
+{
+	struct sync_file_info info = {};
+	struct pollfd p = { .fd = *fence, .events = POLLIN };
+
+	if (*fence < 0)
+		return;
+	if (poll(&p, 1, sleeper_limit_ms()) != 1 || ioctl_err(*fence, SYNC_IOC_FILE_INFO, &info) ||
+	    (info.status != 1 && info.status != -ENODEV)) {
+		commits.status = info.status;
+		commits.bad++;
+	}
+	close(*fence);
+	*fence = -1;
+}
+
+static int commit(int fd, int i, volatile int32_t *out)
+{
+	drmModeAtomicReq *req = drmModeAtomicAlloc();
+	int ret;
+
+	drmModeAtomicAddProperty(req, commits.plane, commits.prop_fb, kms.fb[i & 1]);
+	drmModeAtomicAddProperty(req, kms.crtc, commits.prop_out_fence, (uintptr_t)out);
+	ret = drmModeAtomicCommit(fd, req, DRM_MODE_ATOMIC_NONBLOCK, NULL);
+	drmModeAtomicFree(req);
+	return ret;
+}
+
+static void round_commits(struct worker *w, int fd)
+{
+	int *fence = &commits.fence[w->rounds % FENCES];
+	volatile int32_t out = -1;
+	int ret;
+
+	if (!commits.able) {
+		sched_yield();
+		return;
+	}
+	ret = commit(fd, w->rounds, &out);
+	if (!ret && out < 0)
+		bad(w, -EPROTO);
+	/* As for the others. */
+	if (ret && ret != -ENODEV && ret != -EBUSY && ret != -EINVAL)
+		bad(w, ret);
+	if (ret)
+		return;
+	fence_end(fence);
+	*fence = out;
+	commits.made++;
+}
+
+/* None is accepted any more, and all that were have ended. */
+static void commits_stop(int fd)
+{
+	volatile int32_t out = -1;
+	unsigned int i;
+
+	if (!commits.able)
+		return;
+	if (commit(fd, 0, &out) != -ENODEV || out >= 0)
+		commits.late++;
+	if (out >= 0)
+		close(out);
+	for (i = 0; i < FENCES; i++)
+		fence_end(&commits.fence[i]);
+}
+
 static void read_file(const char *path)
 {
 	char buf[4096];
@@ -266,6 +361,7 @@ static struct worker workers[] = {
 	{ "files", round_files },
 	{ "wait", round_wait },
 	{ "random", round_random },
+	{ "commits", round_commits },
 };
 
 static void *work(void *arg)
@@ -420,6 +516,7 @@ static int clients_start(struct cycle *c)
 	shared_fd = fd;
 	ioctl_err(fd, DRM_IOCTL_SET_MASTER, NULL);
 	kms_on(fd, &kms);
+	commits_start(fd);
 	c->works = fd >= 0 && !ioctl_err(fd, DRM_IOCTL_VERSION, &v);
 
 	stop = 0;
@@ -437,6 +534,7 @@ static void clients_stop(struct cycle *c, int fd)
 	for (i = 0; i < ARRAY_SIZE(workers); i++)
 		pthread_join(workers[i].thread, NULL);
 	c->dead = ioctl_err(fd, DRM_IOCTL_VERSION, &v) == -ENODEV;
+	commits_stop(fd);
 }
 
 /* One of many. */
@@ -569,6 +667,17 @@ TEST(U2_dead_after_every_cycle)
 		EXPECT_TRUE(cycle[i].dead) TH_LOG("cycle %u", i);
 }
 
+TEST(F2_commits_while_it_goes)
+{
+	if (!commits.prop_out_fence)
+		SKIP(return, "the driver is not atomic, or has no display");
+	EXPECT_LT(0, commits.made);
+	EXPECT_EQ(0, commits.bad)
+		TH_LOG("%u of %u fences, the last with status %d", commits.bad, commits.made,
+		       commits.status);
+	EXPECT_EQ(0, commits.late) TH_LOG("accepted when the device was gone: %u", commits.late);
+}
+
 FIXTURE(T5_worker) {
 };
 
@@ -592,6 +701,7 @@ FIXTURE_VARIANT_ADD(T5_worker, display) { 4 };
 FIXTURE_VARIANT_ADD(T5_worker, files) { 5 };
 FIXTURE_VARIANT_ADD(T5_worker, waits) { 6 };
 FIXTURE_VARIANT_ADD(T5_worker, random_ioctls) { 7 };
+FIXTURE_VARIANT_ADD(T5_worker, commits) { 8 };
 
 /* Each call either worked or said that the device is gone. */
 TEST_F(T5_worker, only_allowed_results)
