@@ -19,11 +19,12 @@
  *			Uninterruptible here, so that no later step makes up for a wake-up
  *			that is lost
  *   sleep_unaudited()	an interruptible sleep of a driver that knows nothing of unplugs
- *   wait_fence()	dma_fence_wait() in a driver: interruptible or not, see stop_first
+ *   wait_fence()	dma_fence_wait() in a driver: interruptible or not, see driver
  *   user_memory()	a fault on memory of a client (userfaultfd, FUSE) in a handler
  *   park(), unpark()	the same with the section left meanwhile. No C code yet: issue 4
  *   submit()		drm_sched_push_begin(), drm_sched_push_end() (sched.c)
  *   commit()		a flip that promises an event, with or without a wait for it
+ *   committer()		its second half, in a worker: drm_crtc_arm_vblank_event()
  *   read_events()	drm_read(): drm_unplug_events_over() (waits.c)
  *   eventfd()		drm_unplug_eventfd_add() (waits.c), then poll()
  *   fault()		a page fault puts a page of the device into a map
@@ -31,17 +32,22 @@
  *   unregister()	drm_dev_unregister() with drm_unplug_begin(), drm_unplug_end()
  *   DRAIN		drm_unplug_drain(), with the steps
  *     mark()		drm_unplug.gone is set
+ *     hooks()		drm_unplug_quiesce(): drm_unplug_ops.quiesce, once, and .signal;
+ *			late_hooks() is the call after the wait
  *     announce()	drm_unplug_announce() (waits.c): eventfds, readers
  *     kick()		drm_unplug_kick() (waits.c): sleepers
  *     wait()		synchronize_srcu_expedited(): returns when the sections that ran at
  *			its start have ended, no matter how many began since
- *   rounds()		drm_unplug_stall(): drm_unplug_sections_poke(), and the kill in
- *			drm_unplug_sections_stalled() (sections.c)
+ *   rounds()		drm_unplug_stall(): drm_unplug_sections_poke(), the kill in
+ *			drm_unplug_sections_stalled() (sections.c), and .signal for late
+ *			fences. It does no step of DRAIN over again, so that one that is left
+ *			out is seen, and not only late
+ *   send_armed()	drm_unplug_send_events() (waits.c)
  *   zap()		drm_unplug_maps_zap()
  *   stop()		driver: the hardware no longer writes to memory
  *   end_fences()	drm_sched_unplug() or drm_sched_fini(): drm_sched_end() (sched.c)
- *   end_events()	driver: drm_atomic_helper_shutdown() or the like sends what is
- *			pending
+ *   shut_down()	driver: drm_atomic_helper_shutdown() or the like, between
+ *			drm_dev_unregister() and drm_dev_unplug()
  *   remove()		the remove callback; bystander() is any other task that unplugs or
  *			unregisters the device at the same time
  *
@@ -73,33 +79,43 @@
 /* --- mutations of the order ------------------------------------------------------------ */
 
 #if defined(WAIT_BEFORE_KICK)
-#define DRAIN mark(); announce(); wait(); kick()
+#define DRAIN mark(); hooks(); announce(); wait(); kick(); late_hooks()
 #elif defined(WAIT_BEFORE_MARK)
-#define DRAIN wait(); mark(); announce(); kick()
+#define DRAIN wait(); mark(); hooks(); announce(); kick(); late_hooks()
+#elif defined(WAIT_BEFORE_HOOKS)	/* those of 2021, and stock drivers */
+#define DRAIN mark(); announce(); kick(); wait(); hooks()
+#elif defined(HOOKS_BEFORE_MARK)
+#define DRAIN hooks(); mark(); announce(); kick(); wait(); late_hooks()
 #elif defined(KICK_BEFORE_MARK)
-#define DRAIN kick(); mark(); announce(); wait()
+#define DRAIN kick(); mark(); hooks(); announce(); wait(); late_hooks()
 #elif defined(ANNOUNCE_BEFORE_MARK)
-#define DRAIN first = !gone; announce(); mark(); kick(); wait()
+#define DRAIN first = !gone; announce(); mark(); hooks(); kick(); wait(); late_hooks()
 #elif defined(NO_MARK)
-#define DRAIN first = true; announce(); kick(); wait()
-#elif defined(NO_ANNOUNCE)
-#define DRAIN mark(); kick(); wait()
-#elif defined(NO_KICK)
-#define DRAIN mark(); announce(); wait()
-#elif defined(NO_WAIT)
-#define DRAIN mark(); announce(); kick()
-#elif defined(TEARDOWN_BEFORE_WAIT)
-#define DRAIN mark(); announce(); kick(); hw = false; wait()
-#elif defined(UNREGISTER_BEFORE_WAIT)
-#define DRAIN mark(); announce(); kick(); registered = false; wait()
-#elif defined(ZAP_BEFORE_WAIT)
-#define DRAIN mark(); announce(); kick(); zap(); wait()
-#elif defined(KICK_BEFORE_ANNOUNCE)	/* no mutations, these two: they may change places */
-#define DRAIN mark(); kick(); announce(); wait()
-#elif defined(ANNOUNCE_AFTER_WAIT)
-#define DRAIN mark(); kick(); wait(); announce()
-#else
+#define DRAIN first = true; hooks(); announce(); kick(); wait(); late_hooks()
+#elif defined(NO_HOOKS)
 #define DRAIN mark(); announce(); kick(); wait()
+#elif defined(NO_LAST_HOOKS)
+#define DRAIN mark(); hooks(); announce(); kick(); wait()
+#elif defined(NO_ANNOUNCE)
+#define DRAIN mark(); hooks(); kick(); wait(); late_hooks()
+#elif defined(NO_KICK)
+#define DRAIN mark(); hooks(); announce(); wait(); late_hooks()
+#elif defined(NO_WAIT)
+#define DRAIN mark(); hooks(); announce(); kick(); late_hooks()
+#elif defined(TEARDOWN_BEFORE_WAIT)
+#define DRAIN mark(); hooks(); announce(); kick(); hw = false; wait(); late_hooks()
+#elif defined(UNREGISTER_BEFORE_WAIT)
+#define DRAIN mark(); hooks(); announce(); kick(); registered = false; wait(); late_hooks()
+#elif defined(ZAP_BEFORE_WAIT)
+#define DRAIN mark(); hooks(); announce(); kick(); zap(); wait(); late_hooks()
+#elif defined(KICK_BEFORE_ANNOUNCE)	/* no mutations, these three: they may change places */
+#define DRAIN mark(); hooks(); kick(); announce(); wait(); late_hooks()
+#elif defined(ANNOUNCE_AFTER_WAIT)
+#define DRAIN mark(); hooks(); kick(); wait(); late_hooks(); announce()
+#elif defined(KICK_BEFORE_HOOKS)
+#define DRAIN mark(); announce(); kick(); hooks(); wait(); late_hooks()
+#else
+#define DRAIN mark(); hooks(); announce(); kick(); wait(); late_hooks()
 #endif
 
 /* --- state ----------------------------------------------------------------------------- */
@@ -116,10 +132,14 @@ bool running = true;	/* the hardware works, and writes to memory */
 bool hw = true;		/* registers and driver structures that handlers use exist */
 
 /*
- * The driver stops the hardware and ends its fences before it unplugs. Then its handlers
- * may wait for them uninterruptibly. Otherwise they must not.
+ * When the driver stops the hardware and ends its fences: after it has unplugged, before that,
+ * or in its hooks. Handlers of the first kind must not wait for a fence uninterruptibly. Fences
+ * of the last kind do not go through the scheduler: its handlers go on making them.
  */
-bool stop_first;
+mtype = { STOPS_LAST, STOPS_FIRST, HAS_HOOKS };
+mtype driver;
+bool hooks_lock;	/* drm_unplug.ops_lock */
+bool quiesced;		/* drm_unplug.quiesced */
 
 /* sections */
 byte readers;		/* who holds the read side */
@@ -134,10 +154,13 @@ bool working;		/* the worker has found drm_dev_enter() to succeed */
 #define NONE	0
 #define PENDING	1
 #define SENT	2	/* event: can be read. fence: ended with ENODEV */
+#define ARMED	3	/* event: comes with the next vblank */
+#define PROMISED	(event == PENDING || event == ARMED)
 #define SUBMITS	(me == 0)
 #define FLIPS	(me == CLIENTS - 1)
 byte fence;
 bool on_hw;		/* the hardware works on the job of the fence */
+bool late_fence;	/* it was made by a handler that the unplug has overtaken */
 bool ended;		/* drm_sched_state.ended */
 bool pushing;		/* an RCU section of drm_sched_push_begin() */
 bool awaited_push;	/* the one that synchronize_rcu() waits for */
@@ -334,22 +357,22 @@ inline wait_fence()
 #ifdef WAIT_BEFORE_SIGNAL	/* the order of 2021, and stock drivers */
 	:: true -> (fence != PENDING)
 #else
-	:: stop_first -> (fence != PENDING)
-	:: !stop_first -> (fence != PENDING || notify[me])
+	:: driver != STOPS_LAST -> (fence != PENDING)
+	:: driver == STOPS_LAST -> (fence != PENDING || notify[me])
 #endif
 	fi
 }
 
 inline submit()
 {
-	atomic { pushing = true; late = ended };
+	atomic { pushing = true; late = ended && driver != HAS_HOOKS };
 #ifdef PUSH_UNCHECKED
 	late = false;
 #endif
 	atomic {
 		if
 		:: late -> fence = SENT
-		:: else -> fence = PENDING
+		:: else -> fence = PENDING; late_fence = gone && driver == HAS_HOOKS
 		fi;
 		late = false;
 		pushing = false;
@@ -361,12 +384,21 @@ inline submit()
 inline send_event()
 {
 	if
-	:: event == PENDING ->
+	:: event == ARMED ->
 		event = SENT;
 		if
 		:: queue[CLIENTS - 1] == EVENT_WAIT -> asleep[CLIENTS - 1] = false
 		:: else
 		fi
+	:: else
+	fi
+}
+
+/* The same: arming and this do not overlap. */
+inline send_armed()
+{
+	if
+	:: unplugged -> send_event()
 	:: else
 	fi
 }
@@ -480,7 +512,7 @@ proctype client(byte me)
 		:: FLIPS && event == NONE ->
 			commit();
 			if
-			:: true -> sleep_abortable(event != PENDING)
+			:: true -> sleep_abortable(!PROMISED)
 			:: true
 			fi
 		:: sleep_abortable(false)
@@ -539,8 +571,21 @@ proctype hardware()
 		fence = NONE;
 		on_hw = false
 	}
-	:: atomic { running && event == PENDING -> send_event() }
+	:: atomic { running && event == ARMED -> send_event() }
 	:: true -> break
+	od
+}
+
+/* Nothing keeps it from running, and nobody waits for it. */
+proctype committer()
+{
+end:
+	do
+	:: atomic { event == PENDING -> event = ARMED;
+#ifndef ARM_UNCHECKED
+		send_armed()
+#endif
+	}
 	od
 }
 
@@ -572,8 +617,9 @@ inline end_fences()
 #endif
 }
 
-inline end_events()
+inline shut_down()
 {
+	event != PENDING;	/* waits for commits under way */
 	atomic { send_event() }
 }
 
@@ -583,6 +629,58 @@ inline end_events()
 inline mark()
 {
 	atomic { first = !gone; gone = true }
+}
+
+inline signal()
+{
+	atomic {
+		if
+		:: fence == PENDING ->
+			assert(!(running && on_hw));
+			fence = SENT;
+			late_fence = false;	/* of no interest any more, and so two states less */
+			on_hw = false
+		:: else
+		fi
+	}
+}
+
+inline hooks()
+{
+	if
+	:: driver == HAS_HOOKS ->
+#ifndef HOOKS_UNLOCKED
+		atomic { !hooks_lock -> hooks_lock = true };
+#endif
+#ifdef SIGNAL_BEFORE_QUIESCE
+		signal();
+#endif
+#ifndef NO_QUIESCE
+		if
+		:: !quiesced -> quiesced = true; stop()
+		:: else
+		fi;
+#endif
+#if !defined(NO_SIGNAL) && !defined(SIGNAL_BEFORE_QUIESCE)
+		signal();
+#endif
+		hooks_lock = false
+	:: else
+	fi
+}
+
+/* Again, when sections have ended: the hardware is stopped by then. */
+inline late_hooks()
+{
+	if
+	:: driver == HAS_HOOKS ->
+		atomic { !hooks_lock -> hooks_lock = true };
+#ifndef NO_SIGNAL
+		signal();
+#endif
+		hooks_lock = false
+	:: else
+	fi
 }
 
 inline wake_up(q)
@@ -652,6 +750,8 @@ inline zap()
 	atomic { stall && listed[n] && !notify[n] -> notify[n] = true }
 #define KILL(n) \
 	atomic { stall && listed[n] && user[n] -> user[n] = false }
+#define SIGNAL_LATE \
+	atomic { stall && driver == HAS_HOOKS && !hooks_lock && late_fence && fence == PENDING -> signal() }
 
 proctype rounds()
 {
@@ -673,6 +773,9 @@ proctype rounds()
 #if CLIENTS > 1
 	:: KILL(1)
 #endif
+#endif
+#if !defined(SIGNAL_ONCE) && !defined(NO_SIGNAL)
+	:: SIGNAL_LATE
 #endif
 	:: unplugging == 0 -> break
 	od
@@ -702,6 +805,9 @@ inline unregister()
 		assert(registered);	/* it is done once */
 #endif
 		registered = false;
+#ifndef NO_SEND
+		atomic { send_armed() };
+#endif
 #if !defined(NO_ZAP) && !defined(ZAP_BEFORE_WAIT)
 		zap();
 #endif
@@ -735,7 +841,10 @@ inline unplug()
 	before = 0;
 	unregister();
 #ifdef UNPLUGGED_AFTER_DRAIN
-	unplugged = true
+	unplugged = true;
+#endif
+#if !defined(NO_SEND) && !defined(UNREGISTER_SENDS_ALONE)
+	atomic { send_armed() }	/* armed before, by a device that was only unregistered */
 #endif
 }
 
@@ -757,20 +866,25 @@ proctype remove()
 	byte me = 0;
 
 	if
-	:: stop_first -> stop(); end_fences()
+	:: driver == STOPS_FIRST -> stop(); end_fences()
 	:: else
 	fi;
 
 	if
 	:: true			/* drm_dev_unplug() alone */
-	:: true -> unregister()	/* drm_dev_unregister(), shut down in order, drm_dev_unplug() */
+	:: true ->		/* drm_dev_unregister(), shut down in order or not, drm_dev_unplug() */
+		unregister();
+		if
+		:: true -> shut_down()
+		:: true
+		fi
 	fi;
 	unplug();
 	returned();
 	assert(!working);
 
 	if
-	:: !stop_first ->
+	:: driver == STOPS_LAST ->
 #if defined(FENCES_BEFORE_STOP)
 		end_fences();
 		stop()
@@ -784,12 +898,10 @@ proctype remove()
 #endif
 	:: else
 	fi;
-#ifndef NO_EVENTS
-	end_events();
-#endif
+	event != PENDING;	/* the worker holds a reference to what it needs */
 	atomic {
 		assert(fence != PENDING);
-		assert(event != PENDING);
+		assert(event != ARMED);
 		hw = false;
 		unplugging--
 	}
@@ -816,8 +928,13 @@ init {
 
 	atomic {
 		if
-		:: stop_first = true
-		:: stop_first = false
+#ifdef DRIVER	/* one at a time, where all together are too many states */
+		:: driver = DRIVER
+#else
+		:: driver = STOPS_LAST
+		:: driver = STOPS_FIRST
+		:: driver = HAS_HOOKS
+#endif
 		fi;
 #ifdef IDLE
 		busy = 0;
@@ -828,6 +945,7 @@ init {
 		od;
 #endif
 		run hardware();
+		run committer();
 		run rounds();
 		run remove();
 #if BYSTANDERS > 0
@@ -842,6 +960,6 @@ init {
 
 #ifdef LIVENESS
 ltl all_end {
-	<> (unplugging == 0 && busy == 0 && fence != PENDING && event != PENDING)
+	<> (unplugging == 0 && busy == 0 && fence != PENDING && !PROMISED)
 }
 #endif
