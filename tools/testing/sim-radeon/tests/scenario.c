@@ -284,6 +284,25 @@ static void fences(void)
 	}
 }
 
+static unsigned long long packets(void)
+{
+	return sim_verdict(sim_card(), "packets_sdma0") + sim_verdict(sim_card(), "packets_sdma1") +
+	       sim_verdict(sim_card(), "packets_gfx");
+}
+
+/*
+ * The rings stood still because they were told to by us. A driver that has let go of memory, or
+ * has told clients that their work is over, must have stopped them itself (F3, T6).
+ */
+static void let_go(void)
+{
+	unsigned long long before = packets();
+
+	sim_fault(sim_card(), "stall", 0);
+	sleep_ms(500);
+	say("rings that are let go then", "%s", packets() == before ? "stand still" : "go on");
+}
+
 static pid_t puller;
 static int trigger[2];
 
@@ -346,6 +365,8 @@ static void scene(void)
 	say("unplug, ms", "%ld", ms);
 	after();
 	fences();
+	if (strcmp(how, "surprise"))
+		let_go();
 	for (i = 0; i < sizeof(sleepers) / sizeof(*sleepers); i++)
 		say(sleepers[i].key, "%s", wait_for(sleepers[i].done, 3000) ? sleepers[i].text : "asleep");
 	touch("old map of VRAM", vram.cpu);

@@ -225,18 +225,18 @@ static struct sleeper {
 	bool early;
 	pthread_t thread;
 } sleepers[] = {
-	{ "wait_cs", wait_cs },
-	{ "wait_cs_queued", wait_cs_queued },
-	{ "wait_fences", wait_fences },
-	{ "gem_wait_idle", wait_idle },
-	{ "cs_wait_for_submit", submit_after_submit },
-	{ "cs_context_full", submit_too_many },
-	{ "syncobj_wait_for_submit", syncobj_wait },
-	{ "read", read_events },
-	{ "fence_of_running_job", fence_running },
-	{ "fence_of_queued_job", fence_queued },
-	{ "fence_of_dependent_job", fence_dependent },
-	{ "flip_event", flip_event },
+	{ "U4_wait_cs", wait_cs },
+	{ "U4_wait_cs_queued", wait_cs_queued },
+	{ "U4_wait_fences", wait_fences },
+	{ "U4_gem_wait_idle", wait_idle },
+	{ "U4_cs_wait_for_submit", submit_after_submit },
+	{ "U4_cs_context_full", submit_too_many },
+	{ "U4_syncobj_wait_for_submit", syncobj_wait },
+	{ "U5_read", read_events },
+	{ "F1_fence_of_running_job", fence_running },
+	{ "F1_fence_of_queued_job", fence_queued },
+	{ "F1_fence_of_dependent_job", fence_dependent },
+	{ "U5_flip_event", flip_event },
 };
 
 #define COUNT (sizeof(sleepers) / sizeof(*sleepers))
@@ -327,7 +327,7 @@ static void run(void)
 
 	check(!pthread_create(&thread, NULL, remover, NULL));
 	wait_for(removed != 1, HANG_MS);
-	say("removal", !removed, removed, removed != 1);
+	say("T1_removal", !removed, removed, removed != 1);
 
 	for (i = 0; i < COUNT; i++)
 		wait_for(sleepers[i].done, 3000);
@@ -337,7 +337,7 @@ static void run(void)
 
 	/* Too late. */
 	ret = submit(&late);
-	say("late_submission", ret == -ENODEV, ret, true);
+	say("F2_late_submission", ret == -ENODEV, ret, true);
 	fflush(stdout);
 	_exit(0);
 }
