@@ -179,7 +179,8 @@ static void commits_start(int fd)
 		return;
 	commits.plane = kms_plane(fd, &kms);
 	commits.prop_fb = kms_property(fd, commits.plane, DRM_MODE_OBJECT_PLANE, "FB_ID", NULL);
-	commits.prop_out_fence = kms_property(fd, kms.crtc, DRM_MODE_OBJECT_CRTC, "OUT_FENCE_PTR", NULL);
+	commits.prop_out_fence = kms_property(fd, kms.crtc, DRM_MODE_OBJECT_CRTC, "OUT_FENCE_PTR",
+					      NULL);
 	commits.able = commits.plane && commits.prop_fb && commits.prop_out_fence;
 }
 
