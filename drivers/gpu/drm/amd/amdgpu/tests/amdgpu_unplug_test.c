@@ -166,7 +166,7 @@ static const struct amdgpu_ring_funcs mock_ring_funcs = {
 /* The engine has done all that it was given, up to a fence. */
 static void mock_complete(struct mock *mock, u32 seq)
 {
-	WRITE_ONCE(mock->fence_memory, cpu_to_le32(seq));
+	WRITE_ONCE(mock->fence_memory, (__force u32)cpu_to_le32(seq));
 	amdgpu_fence_process(&mock->ring);
 }
 
@@ -329,7 +329,7 @@ static void mock_regs_init(struct mock *mock)
 	mock->regs = vmap(mock->pages, ARRAY_SIZE(mock->pages), VM_IOREMAP, PAGE_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, mock->regs);
 
-	adev->rmmio = (void __iomem *)mock->regs;
+	adev->rmmio = (void __force __iomem *)mock->regs;
 	adev->rmmio_size = MOCK_REGS_SIZE;
 	adev->doorbell.cpu_addr = mock->regs + MOCK_REGS_SIZE / sizeof(u32);
 	adev->doorbell.num_kernel_doorbells = MOCK_DOORBELLS;
@@ -510,7 +510,7 @@ static void unplug_ends_work(struct kunit *test)
 	running = mock_submit(mock);
 	mock_wait_emitted(mock, 1);
 	queued = mock_submit(mock);
-	mock->watched = rcu_dereference_protected(mock->ring.fence_drv.fences[1], true);
+	mock->watched = mock->ring.fence_drv.fences[1];
 	mock_keep(mock, dma_fence_get(mock->watched));
 
 	mock_unplug(mock);
@@ -653,7 +653,7 @@ static void unplug_user_queue(struct kunit *test)
 	done = mock_userq_emit(mock, queue, 1);
 	first = mock_userq_emit(mock, queue, 2);
 	last = mock_userq_emit(mock, queue, 3);
-	WRITE_ONCE(*queue->fence_drv->cpu_addr, cpu_to_le64(1));
+	WRITE_ONCE(*queue->fence_drv->cpu_addr, (__force u64)cpu_to_le64(1));
 	amdgpu_userq_fence_driver_process(queue->fence_drv);
 	KUNIT_EXPECT_EQ(test, dma_fence_get_status(done), 1);
 
