@@ -73,13 +73,14 @@ static long do_read(struct sleeper *s)
 
 static long do_vblank(struct sleeper *s)
 {
-	union drm_wait_vblank vbl = {
-		.request = { .type = _DRM_VBLANK_RELATIVE, .sequence = 100000 },
-	};
 	long ret;
 
-	/* The kernel gives up after 3 s. */
+	/* The kernel gives up after 3 s, and has written what it is waiting for over. */
 	do {
+		union drm_wait_vblank vbl = {
+			.request = { .type = _DRM_VBLANK_RELATIVE, .sequence = 100000 },
+		};
+
 		ret = ioctl_err(s->fd, DRM_IOCTL_WAIT_VBLANK, &vbl);
 	} while (ret == -EBUSY);
 	return ret;
