@@ -193,6 +193,9 @@ void radeon_unplug_stop(struct radeon_device *rdev)
 	radeon_acpi_fini(rdev);
 	radeon_suspend(rdev);
 	radeon_irq_kms_fini(rdev);
+	if (rdev->mman.initialized)
+		ttm_device_unmap_dma(&rdev->mman.bdev);
+	radeon_dummy_page_fini(rdev);
 	radeon_unplug_give_back(rdev);
 }
 
