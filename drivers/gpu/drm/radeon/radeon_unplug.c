@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
+#include <linux/firmware.h>
 #include <linux/io.h>
 #include <linux/pci.h>
 #include <linux/vga_switcheroo.h>
@@ -221,6 +222,21 @@ void radeon_unplug_give_back(struct radeon_device *rdev)
 	vga_client_unregister(rdev->pdev);
 }
 
+/* What each chip's cp_init or init_microcode has got; UVD and VCE free their own. */
+static void radeon_unplug_free_firmware(struct radeon_device *rdev)
+{
+	const struct firmware **firmware[] = {
+		&rdev->me_fw, &rdev->pfp_fw, &rdev->ce_fw, &rdev->mec_fw, &rdev->mec2_fw,
+		&rdev->rlc_fw, &rdev->mc_fw, &rdev->sdma_fw, &rdev->smc_fw,
+	};
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(firmware); i++) {
+		release_firmware(*firmware[i]);
+		*firmware[i] = NULL;
+	}
+}
+
 /**
  * radeon_unplug_fini - give up the registers, or what has taken their place
  * @rdev: radeon device that is about to be freed
@@ -234,6 +250,7 @@ void radeon_unplug_fini(struct radeon_device *rdev)
 		if (rdev->doorbell.ptr)
 			iounmap(rdev->doorbell.ptr);
 	}
+	radeon_unplug_free_firmware(rdev);
 	vfree(unplug->regs);
 	vfree(unplug->doorbells);
 	rdev->rmmio = NULL;

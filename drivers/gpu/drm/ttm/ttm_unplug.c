@@ -6,9 +6,11 @@
 #include <drm/ttm/ttm_backup.h>
 #include <drm/ttm/ttm_bo.h>
 #include <drm/ttm/ttm_device.h>
+#include <drm/ttm/ttm_placement.h>
 #include <drm/ttm/ttm_resource.h>
 #include <drm/ttm/ttm_tt.h>
 
+#include "ttm_bo_internal.h"
 #include "ttm_pool_internal.h"
 
 static void ttm_tt_unmap_dma(struct ttm_pool *pool, struct ttm_tt *tt)
