@@ -183,7 +183,8 @@ static void run_scene(void)
 
 	stuck = open("/dev/drm-stuck", O_RDWR | O_CLOEXEC);
 	if (stuck < 0) {
-		why_not = no_dmabuf = "no stuck.ko";
+		why_not = "no stuck.ko";
+		no_dmabuf = why_not;
 		printf("# /dev/drm-stuck: insmod stuck.ko\n");
 		return;
 	}
