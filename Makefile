@@ -49,7 +49,8 @@ selftests:	## the tests with libdrm on real drivers in the guest, stock beside o
 debug-kernel:	## a kernel for the guest with KASAN, lockdep and kmemleak, shown to work
 	@tools/guest/debug-kernel test
 
-cycles:	## 1,000 times unplugged and plugged with eight clients (MODULES=debug: with KASAN and lockdep)
+cycles:	## 1,000 times unplugged and plugged with eight clients; and so with KASAN and lockdep, on UML
+	@tools/testing/selftests/drm_unplug/cycles --uml
 	@tools/testing/selftests/drm_unplug/cycles
 
 compositors:	## weston, sway, cage, mutter and KWin when a GPU is pulled, stock beside ours (another 1 GB root)
