@@ -55,7 +55,7 @@ static void cycle(bool count)
 	uint32_t *map, *buf_map = MAP_FAILED;
 	unsigned int nonzero;
 	struct dumb bo;
-	int fd, dmabuf;
+	int fd, dmabuf, i;
 
 	fd = open_card(0);
 	if (fd < 0 || (dumb_create(fd, 2048, 2048, &bo) && dumb_create(fd, 512, 512, &bo))) {
@@ -80,7 +80,8 @@ static void cycle(bool count)
 	if (dmabuf >= 0)
 		close(dmabuf);
 	close(fd);
-	if (count)
+	/* Some of it is freed by workers, which may take their time. */
+	for (i = 0; count && i < 20 && released_kb - held_kb <= (long)bo.size / 2048; i++)
 		released_kb = free_kb();
 	lost_kb = bo.size / 1024;
 	cycled = plug() && cycled;
@@ -116,6 +117,8 @@ TEST(T3_held_pages_are_counted)
 {
 	if (!before_kb)
 		SKIP(return, "the device did not come back");
+	if (lost_kb < NOISE_KB)
+		SKIP(return, "a buffer of %ld KiB is too small to be seen", lost_kb);
 	EXPECT_GT(released_kb - held_kb, lost_kb / 2);
 }
 
