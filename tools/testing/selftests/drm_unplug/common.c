@@ -56,6 +56,27 @@ int ioctl_err(int fd, unsigned long request, void *arg)
 	return ret ? -errno : ret;
 }
 
+int version(int fd)
+{
+	struct drm_version v = {};
+
+	return ioctl_err(fd, DRM_IOCTL_VERSION, &v);
+}
+
+int write_file(const char *path, const char *text)
+{
+	int f = open(path, O_WRONLY | O_CLOEXEC), ret = 0;
+	ssize_t n;
+
+	if (f < 0)
+		return -errno;
+	n = write(f, text, strlen(text));
+	if (n != (ssize_t)strlen(text))
+		ret = n < 0 ? -errno : -EIO;
+	close(f);
+	return ret;
+}
+
 void *shared_zalloc(size_t size)
 {
 	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
@@ -256,6 +277,16 @@ bool pull_returned(void)
 bool pull_end(void)
 {
 	return end(puller);
+}
+
+bool pull_returns_within(unsigned int ms)
+{
+	uint64_t limit = now_ms() + ms;
+
+	pull_start();
+	while (!pull_returned() && now_ms() < limit)
+		sleep_ms(10);
+	return pull_returned();
 }
 
 bool plug(void)
@@ -585,6 +616,13 @@ void sleeper_start(struct sleeper *s)
 		perror("# pthread_create");
 		exit(1);
 	}
+}
+
+long sleeper_read(struct sleeper *s)
+{
+	long ret = read(s->fd, s->buf, sizeof(s->buf));
+
+	return ret < 0 ? -errno : ret;
 }
 
 bool sleeper_settled(const struct sleeper *s)

@@ -54,9 +54,16 @@ extern long pull_ms;	/* how long the last pull() took */
 void pull_start(void);
 bool pull_returned(void);
 bool pull_end(void);
+/* Starts one, and says whether it has returned within that time. */
+bool pull_returns_within(unsigned int ms);
 
 /* One ioctl, restarted if interrupted: 0 or a negative errno. */
 int ioctl_err(int fd, unsigned long request, void *arg);
+/* The one that every driver has. */
+int version(int fd);
+
+/* 0 or a negative errno. */
+int write_file(const char *path, const char *text);
 
 uint64_t now_ms(void);
 void sleep_ms(unsigned int ms);
@@ -121,6 +128,8 @@ struct sleeper {
 };
 
 void sleeper_start(struct sleeper *s);
+/* For fn: read() into buf. */
+long sleeper_read(struct sleeper *s);
 /* True when the thread is off the CPU inside its call. */
 bool sleeper_settled(const struct sleeper *s);
 void sleepers_settle(struct sleeper *s, unsigned int n);

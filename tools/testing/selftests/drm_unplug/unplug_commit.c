@@ -64,13 +64,6 @@ static long do_blocking(struct sleeper *s)
 	return commit(1, 0, 0, NULL);
 }
 
-static long do_read(struct sleeper *s)
-{
-	long ret = read(s->fd, s->buf, sizeof(s->buf));
-
-	return ret < 0 ? -errno : ret;
-}
-
 static long do_vblank(struct sleeper *s)
 {
 	long ret;
@@ -162,7 +155,7 @@ static void prepare(void)
 		lessee = lease.fd;
 		/* Not as the file that it comes from. */
 		fcntl(lessee, F_SETFL, 0);
-		start(LESSEE_READ, "read of a lessee", do_read, lessee);
+		start(LESSEE_READ, "read of a lessee", sleeper_read, lessee);
 		no_vblank = ioctl_err(lessee, DRM_IOCTL_WAIT_VBLANK, &vbl) ?
 			    "the driver has no vblanks" : NULL;
 		if (!no_vblank)
@@ -178,7 +171,6 @@ static void prepare(void)
 
 static void run_scene(void)
 {
-	uint64_t end;
 	int i;
 
 	stuck = open("/dev/drm-stuck", O_RDWR | O_CLOEXEC);
@@ -194,11 +186,7 @@ static void run_scene(void)
 		early |= sl[i].early;
 	signaled_before = in_fence[0] >= 0 && fence_status(in_fence[0]);
 
-	end = now_ms() + LIMIT_MS;
-	pull_start();
-	while (!pull_returned() && now_ms() < end)
-		sleep_ms(10);
-	pull_alone = pull_returned();
+	pull_alone = pull_returns_within(LIMIT_MS);
 	if (pull_alone)
 		sleepers_wait(sl, N_SLEEPERS);
 	else

@@ -24,9 +24,9 @@ static long do_read(struct sleeper *s)
 
 	/* What has come before the CRTC went off is read first. */
 	do {
-		ret = read(s->fd, s->buf, sizeof(s->buf));
+		ret = sleeper_read(s);
 	} while (ret > 0);
-	return ret < 0 ? -errno : ret;
+	return ret;
 }
 
 static void on_signal(int sig)
@@ -39,7 +39,8 @@ static int open_crcs(int fd)
 	char path[100];
 	struct kms kms;
 	struct drm_mode_crtc off = {};
-	int control, data, minor_nr;
+	unsigned int minor_nr = minor(dev.rdev);
+	int data;
 
 	ioctl_err(fd, DRM_IOCTL_SET_MASTER, NULL);
 	kms_on(fd, &kms);
@@ -47,15 +48,10 @@ static int open_crcs(int fd)
 	if (!kms.on)
 		return -1;
 	why_not = "no CRCs";
-	minor_nr = minor(dev.rdev);
-	snprintf(path, sizeof(path), "/sys/kernel/debug/dri/%d/crtc-0/crc/control", minor_nr);
-	control = open(path, O_WRONLY | O_CLOEXEC);
-	if (control < 0)
+	snprintf(path, sizeof(path), "/sys/kernel/debug/dri/%u/crtc-0/crc/control", minor_nr);
+	if (write_file(path, "auto"))
 		return -1;
-	if (write(control, "auto", 4) != 4)
-		return -1;
-	close(control);
-	snprintf(path, sizeof(path), "/sys/kernel/debug/dri/%d/crtc-0/crc/data", minor_nr);
+	snprintf(path, sizeof(path), "/sys/kernel/debug/dri/%u/crtc-0/crc/data", minor_nr);
 	data = open(path, O_RDONLY | O_CLOEXEC);
 	if (data < 0)
 		return -1;
@@ -70,7 +66,6 @@ static int open_crcs(int fd)
 static void run_scene(void)
 {
 	struct sigaction action = { .sa_handler = on_signal };
-	uint64_t end;
 
 	sigaction(SIGUSR1, &action, NULL);
 	reader.what = "read of CRCs";
@@ -81,11 +76,7 @@ static void run_scene(void)
 	sleeper_start(&reader);
 	sleepers_settle(&reader, 1);
 
-	end = now_ms() + LIMIT_MS;
-	pull_start();
-	while (!pull_returned() && now_ms() < end)
-		sleep_ms(10);
-	pull_alone = pull_returned();
+	pull_alone = pull_returns_within(LIMIT_MS);
 	if (pull_alone)
 		sleepers_wait(&reader, 1);
 	else

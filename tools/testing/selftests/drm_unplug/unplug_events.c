@@ -42,13 +42,6 @@ static int vblank_ret = -EOPNOTSUPP;
 static bool pulled_ok, early;
 #define N_QUEUED 3
 
-static long do_read(struct sleeper *s)
-{
-	long ret = read(s->fd, s->buf, sizeof(s->buf));
-
-	return ret < 0 ? -errno : ret;
-}
-
 /* Reads until the first error; the length of all that came before is in fd2. */
 static long do_read_all(struct sleeper *s)
 {
@@ -132,7 +125,7 @@ static void run_scene(void)
 	fresh = open_card(O_NONBLOCK);
 	fresh_block = open_card(0);
 
-	start(READ, "read", do_read, 0);
+	start(READ, "read", sleeper_read, 0);
 	start(POLL, "poll", do_poll, O_NONBLOCK);
 	start(POLL_NONE, "poll for nothing", do_poll, O_NONBLOCK);
 	sl[POLL_NONE].handle = 0;
@@ -310,7 +303,7 @@ TEST(U5_epoll_edge_comes_once)
 /* A blocking read that begins after the pull. */
 TEST(U5_late_blocking_read)
 {
-	struct sleeper s = { .what = "late read", .fn = do_read };
+	struct sleeper s = { .what = "late read", .fn = sleeper_read };
 
 	s.fd = open("/dev/null", O_RDONLY);
 	dup2(fresh_block, s.fd);

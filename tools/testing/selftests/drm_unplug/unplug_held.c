@@ -83,33 +83,18 @@ static int fence_state(void)
 	       poll(&pfd, 1, 0) == 1 ? 1 : info.status;
 }
 
-static uint32_t out_fence_property(void)
-{
-	drmModeObjectProperties *props =
-		drmModeObjectGetProperties(fd, kms.crtc, DRM_MODE_OBJECT_CRTC);
-	uint32_t i, id = 0;
-
-	for (i = 0; props && i < props->count_props; i++) {
-		drmModePropertyRes *prop = drmModeGetProperty(fd, props->props[i]);
-
-		if (prop && !strcmp(prop->name, "OUT_FENCE_PTR"))
-			id = prop->prop_id;
-		drmModeFreeProperty(prop);
-	}
-	drmModeFreeObjectProperties(props);
-	return id;
-}
-
 /* A fence that the device makes: for the next frame, if it has a screen. */
 static void prepare_fence(void)
 {
 	struct dma_buf_export_sync_file args = { .flags = DMA_BUF_SYNC_RW, .fd = -1 };
 	volatile int32_t out = -1;
 	drmModeAtomicReq *req;
+	uint32_t out_fence;
 
 	if (kms.on && !drmSetClientCap(fd, DRM_CLIENT_CAP_ATOMIC, 1)) {
+		out_fence = kms_property(fd, kms.crtc, DRM_MODE_OBJECT_CRTC, "OUT_FENCE_PTR", NULL);
 		req = drmModeAtomicAlloc();
-		drmModeAtomicAddProperty(req, kms.crtc, out_fence_property(), (uintptr_t)&out);
+		drmModeAtomicAddProperty(req, kms.crtc, out_fence, (uintptr_t)&out);
 		drmModeAtomicCommit(fd, req, DRM_MODE_ATOMIC_NONBLOCK, NULL);
 		drmModeAtomicFree(req);
 		fence = out;

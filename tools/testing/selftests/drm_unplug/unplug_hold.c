@@ -98,7 +98,7 @@ static long call(struct client *c, void *page)
 	union drm_wait_vblank vbl = {
 		.request = { .type = _DRM_VBLANK_RELATIVE, .sequence = 100000 },
 	};
-	struct drm_version version = { .name = page, .name_len = 16 };
+	struct drm_version args = { .name = page, .name_len = 16 };
 	uint32_t handle = unsignaled;
 	int fd = c->other ? other : node;
 
@@ -106,7 +106,7 @@ static long call(struct client *c, void *page)
 	case ARGUMENT:
 		return ioctl_err(fd, DRM_IOCTL_GET_CAP, page);
 	case HANDLER:
-		return ioctl_err(fd, DRM_IOCTL_VERSION, &version);
+		return ioctl_err(fd, DRM_IOCTL_VERSION, &args);
 	case HANDLES:
 		wait.handles = (uintptr_t)page;
 		return ioctl_err(fd, DRM_IOCTL_SYNCOBJ_WAIT, &wait);
@@ -297,14 +297,11 @@ static bool all_named(const struct client *c, unsigned int n)
 
 static void patience(const char *seconds)
 {
-	int fd = open(PATIENCE, O_WRONLY | O_CLOEXEC);
+	int ret = write_file(PATIENCE, seconds);
 
 	/* Stock has no such thing. */
-	if (fd < 0)
-		return;
-	if (write(fd, seconds, strlen(seconds)) < 0)
-		perror("# " PATIENCE);
-	close(fd);
+	if (ret && ret != -ENOENT)
+		printf("# " PATIENCE ": %s\n", err_name(ret));
 }
 
 static char state_of(pid_t pid)
@@ -470,14 +467,10 @@ static void section_start(void)
 
 static bool pull_beside_section(void)
 {
-	uint64_t end = now_ms() + OTHER_LIMIT_MS;
-
-	pull_start();
-	while (section.used && !pull_returned() && now_ms() < end)
-		sleep_ms(10);
-	pulled_alone = section.used && pull_returned() && !section.done;
-	if (section.used)
-		ioctl(section.fd2, STUCK_RELEASE);
+	if (!section.used)
+		return pull();
+	pulled_alone = pull_returns_within(OTHER_LIMIT_MS) && !section.done;
+	ioctl(section.fd2, STUCK_RELEASE);
 	return pull_end();
 }
 

@@ -287,13 +287,12 @@ static bool file_says(const char *path, char c)
 	return same;
 }
 
-static void write_file(const char *path, const char *text)
+static void hold(const char *text)
 {
-	int f = open(path, O_WRONLY | O_CLOEXEC);
+	int ret = write_file(HOLD, text);
 
-	if (f < 0 || write(f, text, strlen(text)) != (ssize_t)strlen(text))
-		printf("# cannot write %s: %s\n", path, strerror(errno));
-	close(f);
+	if (ret)
+		printf("# cannot write " HOLD ": %s\n", err_name(ret));
 }
 
 /* A child maps the buffer, and mm is not told before the device has gone. */
@@ -310,7 +309,7 @@ static pid_t map_in_hand(void)
 	pid = fork();
 	if (!pid) {
 		snprintf(text, sizeof(text), "%d", getpid());
-		write_file(HOLD, text);
+		hold(text);
 		p = dumb_map(fd, &bo);
 		in_hand->error = p ? 0 : errno;
 		while (!in_hand->pulled)
@@ -343,7 +342,7 @@ static pid_t let_go(void)
 			sleep_ms(1);
 		for (i = 0; i < 200 && !in_hand->pulled; i++)
 			sleep_ms(10);
-		write_file(HOLD, "0");
+		hold("0");
 		_exit(0);
 	}
 	return pid;

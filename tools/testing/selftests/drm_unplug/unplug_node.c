@@ -70,7 +70,6 @@ static void *uevent_thread(void *arg)
 {
 	int s = *(int *)arg;
 	struct pollfd p = { .fd = s, .events = POLLIN };
-	struct drm_version v;
 	char msg[4097];
 	ssize_t n;
 
@@ -85,10 +84,8 @@ static void *uevent_thread(void *arg)
 		    strcmp(uevent_value(msg, n, "SUBSYSTEM"), "drm") ||
 		    strcmp(uevent_value(msg, n, "DEVNAME"), old.card + 5))
 			continue;
-		if (!r.uevents++) {
-			memset(&v, 0, sizeof(v));
-			r.uevent_ioctl = ioctl_err(fd, DRM_IOCTL_VERSION, &v);
-		}
+		if (!r.uevents++)
+			r.uevent_ioctl = version(fd);
 	}
 	return NULL;
 }
@@ -111,13 +108,6 @@ static int open_again(int f)
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", f);
 	return try_open(path);
-}
-
-static int version(int f)
-{
-	struct drm_version v = {};
-
-	return ioctl_err(f, DRM_IOCTL_VERSION, &v);
 }
 
 static void check_new_device(void)

@@ -51,7 +51,6 @@ static void bad(struct worker *w, int err)
 static void round_open(struct worker *w, int fd)
 {
 	int f = open(now->card, O_RDWR | O_CLOEXEC | O_NONBLOCK);
-	struct drm_version v = {};
 	int ret;
 
 	if (f < 0) {
@@ -60,7 +59,7 @@ static void round_open(struct worker *w, int fd)
 		sched_yield();
 		return;
 	}
-	ret = ioctl_err(f, DRM_IOCTL_VERSION, &v);
+	ret = version(f);
 	if (ret && ret != -ENODEV)
 		bad(w, ret);
 	close(f);
@@ -396,19 +395,6 @@ static struct {
 	char nodes[PATH_MAX];	/* pattern of what is there when it is back */
 } raw;
 
-static int write_file(const char *path, const char *text)
-{
-	int f = open(path, O_WRONLY | O_CLOEXEC);
-	int ret = 0;
-
-	if (f < 0)
-		return -errno;
-	if (write(f, text, strlen(text)) < 0)
-		ret = -errno;
-	close(f);
-	return ret;
-}
-
 static void find_raw(void)
 {
 	char path[PATH_MAX], device[PATH_MAX], bound[PATH_MAX], driver[PATH_MAX];
@@ -510,7 +496,6 @@ static bool plug_raw(void)
 /* All clients use the device that was found last. Returns a file of it for clients_stop(). */
 static int clients_start(struct cycle *c)
 {
-	struct drm_version v = {};
 	int fd = open_card(O_NONBLOCK);
 	size_t i;
 
@@ -518,7 +503,7 @@ static int clients_start(struct cycle *c)
 	ioctl_err(fd, DRM_IOCTL_SET_MASTER, NULL);
 	kms_on(fd, &kms);
 	commits_start(fd);
-	c->works = fd >= 0 && !ioctl_err(fd, DRM_IOCTL_VERSION, &v);
+	c->works = fd >= 0 && !version(fd);
 
 	stop = 0;
 	for (i = 0; i < ARRAY_SIZE(workers); i++)
@@ -528,13 +513,12 @@ static int clients_start(struct cycle *c)
 
 static void clients_stop(struct cycle *c, int fd)
 {
-	struct drm_version v = {};
 	size_t i;
 
 	stop = 1;
 	for (i = 0; i < ARRAY_SIZE(workers); i++)
 		pthread_join(workers[i].thread, NULL);
-	c->dead = ioctl_err(fd, DRM_IOCTL_VERSION, &v) == -ENODEV;
+	c->dead = version(fd) == -ENODEV;
 	commits_stop(fd);
 }
 

@@ -26,24 +26,10 @@ static int with_device, with_gone, last;
 static int old_ioctl;
 static unsigned int rounds, pulled, suspended, plugged, dead;
 
-static int write_word(const char *path, const char *word)
-{
-	FILE *f = fopen(path, "w");
-	int ret = 0;
-
-	if (!f)
-		return -errno;
-	setbuf(f, NULL);
-	if (fputs(word, f) < 0)
-		ret = -errno;
-	fclose(f);
-	return ret;
-}
-
 /* Devices go to sleep and wake up; processes are frozen meanwhile. */
 static int suspend(void)
 {
-	int ret = write_word("/sys/power/state", "freeze");
+	int ret = write_file("/sys/power/state", "freeze");
 
 	/* That is virtiofs. */
 	return ret == -EOPNOTSUPP ? 0 : ret;
@@ -70,13 +56,6 @@ static bool driver_was_called(void)
 	if (f)
 		fclose(f);
 	return down && up;
-}
-
-static int version(int fd)
-{
-	struct drm_version v = {};
-
-	return ioctl_err(fd, DRM_IOCTL_VERSION, &v);
 }
 
 /* Both at a time; who is frozen first goes on when the other is through. */
@@ -111,23 +90,23 @@ static void run_scene(void)
 	struct kms kms;
 	int fd;
 
-	if (write_word("/sys/power/pm_test", "devices")) {
+	if (write_file("/sys/power/pm_test", "devices")) {
 		why_not = "the kernel has no test mode of suspend";
 		return;
 	}
 	/* Seconds that the devices stay asleep. */
-	write_word("/sys/module/suspend/parameters/pm_test_delay", "0");
+	write_file("/sys/module/suspend/parameters/pm_test_delay", "0");
 
-	write_word("/sys/power/pm_async", "0");
+	write_file("/sys/power/pm_async", "0");
 	mount("tracefs", TRACING, "tracefs", 0, NULL);
-	write_word(TRACING "events/power/device_pm_callback_start/enable", "1");
+	write_file(TRACING "events/power/device_pm_callback_start/enable", "1");
 
 	fd = open_card(O_NONBLOCK);
 	ioctl_err(fd, DRM_IOCTL_SET_MASTER, NULL);
 	kms_on(fd, &kms);
 	with_device = suspend() ?: version(fd);
 	slept = driver_was_called();
-	write_word(TRACING "events/power/device_pm_callback_start/enable", "0");
+	write_file(TRACING "events/power/device_pm_callback_start/enable", "0");
 	if (!pull())
 		return;
 	with_gone = suspend();
