@@ -207,10 +207,7 @@ static const struct drm_gem_object_funcs gem_eager_funcs = {
 	.mmap = gem_eager_mmap,
 };
 
-static void gem_put(void *gem)
-{
-	drm_gem_object_put(gem);
-}
+KUNIT_DEFINE_ACTION_WRAPPER(gem_put, drm_gem_object_put, struct drm_gem_object *);
 
 /* A buffer to which the client that has @file has a right. */
 static struct gem *gem_new(struct kunit *test, struct file *file,

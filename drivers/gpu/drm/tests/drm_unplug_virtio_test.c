@@ -307,10 +307,7 @@ static long host_unplug(struct mock_client *client, void *data)
 	return 0;
 }
 
-static void host_fput(void *file)
-{
-	__fput_sync(file);
-}
+KUNIT_DEFINE_ACTION_WRAPPER(host_fput, __fput_sync, struct file *);
 
 static struct file *host_open(struct kunit *test, struct host *host)
 {

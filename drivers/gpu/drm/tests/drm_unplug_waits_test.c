@@ -340,15 +340,8 @@ static const struct drm_crtc_funcs crtc_funcs = {
 	.disable_vblank = crtc_disable_vblank,
 };
 
-static void crtc_off(void *crtc)
-{
-	drm_crtc_vblank_off(crtc);
-}
-
-static void dev_unplug(void *dev)
-{
-	drm_dev_unplug(dev);
-}
+KUNIT_DEFINE_ACTION_WRAPPER(crtc_off, drm_crtc_vblank_off, struct drm_crtc *);
+KUNIT_DEFINE_ACTION_WRAPPER(dev_unplug, drm_dev_unplug, struct drm_device *);
 
 /* A device with a CRTC that is on, and a vblank that never comes. */
 static struct drm_crtc *crtc_new(struct kunit *test)

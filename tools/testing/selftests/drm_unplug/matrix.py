@@ -121,9 +121,9 @@ class Guest:
         """The titles of the kernel's findings, by what the marker (a pattern) found before them. What
         boot and probe had to say is the first one's."""
         before, *parts = re.split(marker, self.log())
-        texts = parts[1::2]
-        return [(key, [x.title for x in findings(text if i else before + text)])
-                for i, (key, text) in enumerate(zip(parts[::2], texts))]
+        if parts:
+            parts[1] = before + parts[1]
+        return [(key, [x.title for x in findings(text)]) for key, text in zip(parts[::2], parts[1::2])]
 
     def ending(self):
         """What was wrong with the guest as a whole, or ''."""

@@ -227,10 +227,7 @@ static void mock_ring_init(struct mock *mock, unsigned int jobs, long timeout)
 	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, mock_ring_fini, mock), 0);
 }
 
-static void mock_fence_put(void *fence)
-{
-	dma_fence_put(fence);
-}
+KUNIT_DEFINE_ACTION_WRAPPER(mock_fence_put, dma_fence_put, struct dma_fence *);
 
 /* Until the end of the test. */
 static struct dma_fence *mock_keep(struct mock *mock, struct dma_fence *fence)
@@ -372,12 +369,12 @@ static const struct drm_driver mock_driver = {
 	.desc = "mock device for unplug tests",
 };
 
-static void mock_leave(void *data)
+static void mock_unplug(struct mock *mock)
 {
-	struct mock *mock = data;
-
 	drm_dev_unplug(adev_to_drm(mock->adev));
 }
+
+KUNIT_DEFINE_ACTION_WRAPPER(mock_leave, mock_unplug, struct mock *);
 
 static struct mock *mock_new_ops(struct kunit *test, bool ops)
 {
@@ -432,11 +429,6 @@ static struct mock *mock_new(struct kunit *test)
 static struct mock *mock_new_bare(struct kunit *test)
 {
 	return mock_new_ops(test, false);
-}
-
-static void mock_unplug(struct mock *mock)
-{
-	drm_dev_unplug(adev_to_drm(mock->adev));
 }
 
 /* The card has left its slot, and the kernel has just found out. */
@@ -780,10 +772,7 @@ static struct ttm_device_funcs mock_bdev_funcs = {
 	.move = mock_move,
 };
 
-static void mock_bdev_fini(void *bdev)
-{
-	ttm_device_fini(bdev);
-}
+KUNIT_DEFINE_ACTION_WRAPPER(mock_bdev_fini, ttm_device_fini, struct ttm_device *);
 
 static void mock_bo_destroy(struct ttm_buffer_object *tbo)
 {
@@ -791,10 +780,7 @@ static void mock_bo_destroy(struct ttm_buffer_object *tbo)
 	kfree(ttm_to_amdgpu_bo(tbo));
 }
 
-static void mock_bo_put(void *bo)
-{
-	drm_gem_object_put(bo);
-}
+KUNIT_DEFINE_ACTION_WRAPPER(mock_bo_put, drm_gem_object_put, struct drm_gem_object *);
 
 /* A buffer in system memory. */
 static struct amdgpu_bo *mock_bo(struct mock *mock)
@@ -836,10 +822,7 @@ static const struct file_operations mock_file_ops = {
 	.mmap = mock_file_mmap,
 };
 
-static void mock_fput(void *file)
-{
-	__fput_sync(file);
-}
+KUNIT_DEFINE_ACTION_WRAPPER(mock_fput, __fput_sync, struct file *);
 
 struct mock_map {
 	struct mm_struct *mm;
