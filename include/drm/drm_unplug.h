@@ -15,6 +15,7 @@ struct device;
 struct dma_buf;
 struct drm_device;
 struct drm_wedge_task_info;
+struct sg_table;
 struct vm_area_struct;
 
 /**
@@ -70,6 +71,10 @@ bool drm_dev_is_lost(const struct drm_device *dev);
 int drm_dev_fence_wait(struct drm_device *dev, struct dma_fence *fence, bool intr);
 int drm_dev_resv_wait(struct drm_device *dev, struct dma_resv *resv,
 		      enum dma_resv_usage usage, bool intr);
+int drm_dev_map_sgtable(struct drm_device *dev, struct sg_table *sgt,
+			enum dma_data_direction dir);
+void drm_dev_unmap_sgtable(struct drm_device *dev, struct sg_table *sgt,
+			   enum dma_data_direction dir);
 int drm_dev_dmabuf_begin_cpu_access(struct dma_buf *dmabuf, enum dma_data_direction dir);
 bool drm_dev_fence_end(struct dma_fence *fence, int error);
 bool drm_dev_fence_force(const struct drm_device *dev, struct dma_fence *fence);

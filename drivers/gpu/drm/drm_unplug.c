@@ -516,8 +516,11 @@ static void drm_unplug_report(struct drm_unplug *unplug)
  */
 void drm_unplug_unbound(struct drm_device *dev)
 {
+	struct drm_unplug *unplug = drm_unplug_of(dev);
+
 	drm_unplug_fences_end(dev, NULL);
-	drm_unplug_report(drm_unplug_of(dev));
+	drm_unplug_dma_unmap(unplug);
+	drm_unplug_report(unplug);
 }
 
 /**
@@ -651,6 +654,7 @@ int drm_unplug_init(struct drm_device *dev)
 	drm_unplug_waits_init(unplug);
 	drm_unplug_maps_init(unplug);
 	drm_unplug_dmabufs_init(unplug);
+	drm_unplug_dma_init(unplug);
 
 	ret = drm_unplug_sections_init(unplug);
 	if (ret)
@@ -697,6 +701,7 @@ void drm_unplug_fini(struct drm_device *dev)
 	dev->anon_inode->i_private = NULL;
 	drm_unplug_waits_fini(unplug);
 	drm_unplug_maps_fini(unplug);
+	drm_unplug_dma_fini(unplug);
 	drm_unplug_dmabufs_fini(unplug);
 	queue_work(drm_unplug_wq, &unplug->free_work);
 }

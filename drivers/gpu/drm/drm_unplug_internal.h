@@ -7,7 +7,6 @@
 #define _DRM_UNPLUG_INTERNAL_H_
 
 #include <linux/atomic.h>
-#include <linux/atomic.h>
 #include <linux/cleanup.h>
 #include <linux/completion.h>
 #include <linux/fs.h>
@@ -27,6 +26,7 @@
 #include <drm/drm_unplug.h>
 
 struct dma_buf;
+struct dma_buf_attachment;
 struct dma_fence;
 struct dma_fence_ops;
 struct drm_file;
@@ -35,6 +35,7 @@ struct drm_unplug_slot;
 struct drm_unplug_slots;
 struct eventfd_ctx;
 struct iosys_map;
+struct sg_table;
 struct task_struct;
 struct vm_area_struct;
 
@@ -149,6 +150,15 @@ struct drm_unplug {
 	/** @dmabufs_late: those that are still to be revoked by a worker */
 	atomic_t dmabufs_late;
 
+	/** @dma_lock: protects @dma */
+	spinlock_t dma_lock;
+
+	/** @dma: what helpers have mapped for the device */
+	DECLARE_HASHTABLE(dma, 6);
+
+	/** @dma_armed: it is unmapped by an action of devres, not by @managed */
+	bool dma_armed;
+
 	/** @devices: entry in the list of all devices */
 	struct list_head devices;
 
@@ -242,6 +252,33 @@ bool drm_unplug_dmabuf_vunmap(struct dma_buf *dmabuf, struct iosys_map *map);
 void drm_unplug_dmabufs_init(struct drm_unplug *unplug);
 void drm_unplug_dmabufs_fini(struct drm_unplug *unplug);
 void drm_unplug_dmabufs_revoke(struct drm_unplug *unplug);
+
+/* drm_unplug_dma.c: DMA mappings */
+
+/**
+ * struct drm_unplug_dma - a table that a helper has mapped for a device
+ * @node: entry in &drm_unplug.dma
+ * @sgt: the table
+ * @attach: of an imported dma-buf, else NULL
+ * @dir: direction of the transfers
+ * @mapped: core has not unmapped it; protected by &drm_unplug.dma_lock, and that of
+ *	an import by the reservation lock of the dma-buf as well
+ */
+struct drm_unplug_dma {
+	struct hlist_node node;
+	struct sg_table *sgt;
+	struct dma_buf_attachment *attach;
+	enum dma_data_direction dir;
+	bool mapped;
+};
+
+struct sg_table *drm_unplug_map_attachment(struct drm_device *dev,
+					   struct dma_buf_attachment *attach);
+void drm_unplug_unmap_attachment(struct drm_device *dev, struct dma_buf_attachment *attach,
+				 struct sg_table *sgt);
+void drm_unplug_dma_init(struct drm_unplug *unplug);
+void drm_unplug_dma_fini(struct drm_unplug *unplug);
+void drm_unplug_dma_unmap(struct drm_unplug *unplug);
 
 /* drm_unplug_waits.c: sleepers and events */
 

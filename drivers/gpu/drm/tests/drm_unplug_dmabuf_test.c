@@ -2,20 +2,26 @@
 /*
  * Buffers shared between devices, B1 to B4 and T3: once the exporter is gone its
  * driver is asked for nothing any more, importers are told, and what they have
- * can be given back as late as they like.
+ * can be given back as late as they like. What a device has mapped for DMA, of
+ * its own or of others, is unmapped when its driver is unbound.
  */
 
+#include <linux/delay.h>
 #include <linux/dma-buf.h>
+#include <linux/dma-mapping.h>
 #include <linux/dma-resv.h>
 #include <linux/iosys-map.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
 
 #include <drm/drm_gem.h>
+#include <drm/drm_gem_shmem_helper.h>
 #include <drm/drm_ioctl.h>
+#include <drm/drm_mode_config.h>
 #include <drm/drm_prime.h>
 #include <drm/drm_unplug.h>
 
+#include <kunit/device.h>
 #include <kunit/resource.h>
 #include <kunit/test.h>
 
@@ -703,6 +709,255 @@ static void drm_test_unplug_dmabuf_released(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, records(mdev), 0);
 }
 
+/* An importer as most drivers are one: static, mapped from the import to the end. */
+struct import {
+	struct kunit *test;
+	struct device *parent;
+	struct drm_device *dev;
+	struct drm_gem_object *obj;
+};
+
+/* How the driver has made its device: by devm_drm_dev_alloc(), or not. */
+struct import_case {
+	const char *name;
+	bool managed;
+};
+
+static const struct import_case import_cases[] = {
+	{ "managed", true },
+	{ "drm_dev_alloc", false },
+};
+
+KUNIT_ARRAY_PARAM_DESC(import_case, import_cases, name);
+
+static void import_dev_new(struct kunit *test, struct import *im)
+{
+	const struct import_case *c = test->param_value;
+	struct mock_dev *mdev;
+
+	im->test = test;
+	if (c->managed) {
+		/* Not mock_dev_new(), which keeps the device until the test ends. */
+		mdev = mock_dev_alloc(test, &mock_driver);
+		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, mdev);
+		im->parent = mdev->parent;
+		im->dev = &mdev->drm;
+		drm_dev_get(im->dev);
+	} else {
+		im->parent = kunit_device_register(test, "unplug-importer");
+		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, im->parent);
+		im->dev = drm_dev_alloc(&mock_driver, im->parent);
+		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, im->dev);
+		KUNIT_ASSERT_EQ(test, drmm_mode_config_init(im->dev), 0);
+	}
+	im->parent->dma_mask = &im->parent->coherent_dma_mask;
+	KUNIT_ASSERT_EQ(test, dma_set_mask(im->parent, DMA_BIT_MASK(64)), 0);
+	KUNIT_ASSERT_EQ(test, drm_dev_register(im->dev, 0), 0);
+}
+
+static void import_new(struct kunit *test, struct import *im, struct scene *scene)
+{
+	import_dev_new(test, im);
+	im->obj = drm_gem_prime_import_dev(im->dev, scene->dmabuf, im->parent);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, im->obj);
+	KUNIT_ASSERT_EQ(test, scene->buffer->maps, 1);
+}
+
+static long import_unbind(struct mock_client *client, void *data)
+{
+	struct import *im = data;
+
+	drm_dev_unplug(im->dev);
+	kunit_device_unregister(im->test, im->parent);
+
+	return 0;
+}
+
+static long import_put(struct mock_client *client, void *data)
+{
+	struct import *im = data;
+
+	drm_gem_object_put(im->obj);
+
+	return 0;
+}
+
+static void import_scene(struct kunit *test, struct scene *scene)
+{
+	scene->mdev = mock_dev_new(test);
+	scene->file = mock_open(scene->mdev, O_RDWR);
+	scene->buffer = buffer_new(test, scene->mdev, &own_funcs);
+	scene->dmabuf = buffer_export(test, scene->file, scene->buffer);
+}
+
+static void import_end(struct kunit *test, struct import *im, struct scene *scene)
+{
+	drm_dev_put(im->dev);
+	scene_end(test, scene, scene->buffer->calls);
+}
+
+/*
+ * T3, T6: what a device has imported stays mapped while the driver may need it, is
+ * unmapped when the driver is unbound, and not a second time when it is given back.
+ */
+static void drm_test_unplug_dma_import(struct kunit *test)
+{
+	struct scene scene;
+	struct import im;
+
+	import_scene(test, &scene);
+	import_new(test, &im, &scene);
+	drm_dev_unplug(im.dev);
+	KUNIT_EXPECT_EQ(test, scene.buffer->maps, 1);
+	kunit_device_unregister(test, im.parent);
+	KUNIT_EXPECT_EQ(test, scene.buffer->maps, 0);
+	KUNIT_EXPECT_EQ(test, scene.buffer->pins, 1);
+	drm_gem_object_put(im.obj);
+	import_end(test, &im, &scene);
+}
+
+/* The same if it was given back before, and if the device does not live as long. */
+static void drm_test_unplug_dma_import_early(struct kunit *test)
+{
+	struct scene scene;
+	struct import im;
+
+	import_scene(test, &scene);
+	import_new(test, &im, &scene);
+	drm_gem_object_put(im.obj);
+	KUNIT_EXPECT_EQ(test, scene.buffer->maps, 0);
+	import_unbind(NULL, &im);
+	import_end(test, &im, &scene);
+
+	import_scene(test, &scene);
+	import_new(test, &im, &scene);
+	drm_gem_object_put(im.obj);
+	drm_dev_unplug(im.dev);
+	import_end(test, &im, &scene);
+	kunit_device_unregister(test, im.parent);
+}
+
+/* B1: the same if the exporter has gone before; of its driver that is all that is asked. */
+static void drm_test_unplug_dma_import_orphan(struct kunit *test)
+{
+	struct scene scene;
+	struct import im;
+	int calls;
+
+	import_scene(test, &scene);
+	import_new(test, &im, &scene);
+	calls = scene.buffer->calls;
+	drm_dev_unplug(&scene.mdev->drm);
+	import_unbind(NULL, &im);
+	KUNIT_EXPECT_EQ(test, scene.buffer->maps, 0);
+	drm_gem_object_put(im.obj);
+	KUNIT_EXPECT_EQ(test, scene.buffer->calls, calls);
+	import_end(test, &im, &scene);
+}
+
+/* T1, T2: nobody who keeps a buffer locked holds up the end of a driver. */
+static void drm_test_unplug_dma_import_locked(struct kunit *test)
+{
+	struct mock_client *remover = mock_client_new(test);
+	struct scene scene;
+	struct import im;
+
+	import_scene(test, &scene);
+	import_new(test, &im, &scene);
+	dma_resv_lock(scene.dmabuf->resv, NULL);
+	mock_start(remover, import_unbind, &im);
+	KUNIT_EXPECT_EQ(test, mock_finish(remover), 0);
+	KUNIT_EXPECT_EQ(test, scene.buffer->maps, 1);
+	dma_resv_unlock(scene.dmabuf->resv);
+	drm_gem_object_put(im.obj);
+	import_end(test, &im, &scene);
+}
+
+/* T5: it is given back while the driver is being unbound. */
+static void drm_test_unplug_dma_import_race(struct kunit *test)
+{
+	struct mock_client *client = mock_client_new(test), *remover = mock_client_new(test);
+	struct scene scene;
+	struct import im;
+	unsigned int i;
+
+	import_scene(test, &scene);
+	for (i = 0; i < 20; i++) {
+		import_new(test, &im, &scene);
+		/* Both have to wait for this, so that they go on at the same time. */
+		dma_resv_lock(scene.dmabuf->resv, NULL);
+		mock_start(i & 1 ? client : remover, i & 1 ? import_put : import_unbind, &im);
+		mock_start(i & 1 ? remover : client, i & 1 ? import_unbind : import_put, &im);
+		fsleep(i * 500);
+		dma_resv_unlock(scene.dmabuf->resv);
+		KUNIT_EXPECT_EQ(test, mock_finish(client), 0);
+		KUNIT_EXPECT_EQ(test, mock_finish(remover), 0);
+		KUNIT_EXPECT_EQ(test, scene.buffer->maps, 0);
+		KUNIT_EXPECT_EQ(test, scene.buffer->pins, 0);
+		drm_dev_put(im.dev);
+	}
+	scene_end(test, &scene, scene.buffer->calls);
+}
+
+/* How many tables are mapped for the device, and of how many it keeps a record. */
+static void tables(struct import *im, unsigned int *mapped, unsigned int *known)
+{
+	struct drm_unplug *unplug = drm_unplug_of(im->dev);
+	struct drm_unplug_dma *dma;
+	unsigned int bucket;
+
+	*mapped = 0;
+	*known = 0;
+	guard(spinlock)(&unplug->dma_lock);
+	hash_for_each(unplug->dma, bucket, dma, node) {
+		*mapped += dma->mapped;
+		*known += 1;
+	}
+}
+
+/*
+ * T3: buffers that are mapped when the driver is unbound are unmapped, and given
+ * back later. In the guest, DMA_API_DEBUG sees what stays mapped.
+ */
+static void drm_test_unplug_dma_shmem(struct kunit *test)
+{
+	struct drm_gem_shmem_object *shmem[3];
+	unsigned int i, mapped, known;
+	struct sg_table *sgt;
+	struct import im;
+
+	import_dev_new(test, &im);
+	for (i = 0; i < ARRAY_SIZE(shmem); i++) {
+		shmem[i] = drm_gem_shmem_create(im.dev, SIZE);
+		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, shmem[i]);
+		sgt = drm_gem_shmem_get_pages_sgt(shmem[i]);
+		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, sgt);
+	}
+	tables(&im, &mapped, &known);
+	KUNIT_EXPECT_EQ(test, mapped, 3);
+	drm_gem_object_put(&shmem[0]->base);
+	drm_dev_unplug(im.dev);
+	tables(&im, &mapped, &known);
+	KUNIT_EXPECT_EQ(test, mapped, 2);
+	KUNIT_EXPECT_EQ(test, known, 2);
+
+	kunit_device_unregister(test, im.parent);
+	tables(&im, &mapped, &known);
+	KUNIT_EXPECT_EQ(test, mapped, 0);
+	KUNIT_EXPECT_EQ(test, known, 2);
+	KUNIT_EXPECT_NOT_NULL(test, shmem[1]->pages);
+
+	dma_resv_lock(shmem[1]->base.resv, NULL);
+	KUNIT_EXPECT_TRUE(test, drm_gem_shmem_madvise_locked(shmem[1], 1));
+	drm_gem_shmem_purge_locked(shmem[1]);
+	dma_resv_unlock(shmem[1]->base.resv);
+	for (i = 1; i < ARRAY_SIZE(shmem); i++)
+		drm_gem_object_put(&shmem[i]->base);
+	tables(&im, &mapped, &known);
+	KUNIT_EXPECT_EQ(test, known, 0);
+	drm_dev_put(im.dev);
+}
+
 static struct kunit_case drm_unplug_dmabuf_tests[] = {
 	KUNIT_CASE_PARAM(drm_test_unplug_dmabuf_attach, dmabuf_case_gen_params),
 	KUNIT_CASE_PARAM(drm_test_unplug_dmabuf_map, dmabuf_case_gen_params),
@@ -716,6 +971,12 @@ static struct kunit_case drm_unplug_dmabuf_tests[] = {
 	KUNIT_CASE(drm_test_unplug_dmabuf_import),
 	KUNIT_CASE_PARAM(drm_test_unplug_dmabuf_outlives_device, dmabuf_case_gen_params),
 	KUNIT_CASE(drm_test_unplug_dmabuf_released),
+	KUNIT_CASE_PARAM(drm_test_unplug_dma_import, import_case_gen_params),
+	KUNIT_CASE_PARAM(drm_test_unplug_dma_import_early, import_case_gen_params),
+	KUNIT_CASE_PARAM(drm_test_unplug_dma_import_orphan, import_case_gen_params),
+	KUNIT_CASE_PARAM(drm_test_unplug_dma_import_locked, import_case_gen_params),
+	KUNIT_CASE_PARAM(drm_test_unplug_dma_import_race, import_case_gen_params),
+	KUNIT_CASE_PARAM(drm_test_unplug_dma_shmem, import_case_gen_params),
 	{}
 };
 

@@ -109,6 +109,7 @@ const struct drm_driver mock_driver = {
 	.name = "unplug-mock",
 	.desc = "mock device for unplug tests",
 	DRM_GEM_SHMEM_DRIVER_OPS,
+	.gem_prime_import_sg_table = drm_gem_shmem_prime_import_sg_table,
 };
 
 const struct drm_driver mock_driver_load = {
@@ -305,10 +306,7 @@ struct file *mock_open_node(struct kunit *test, unsigned int major, unsigned int
 	return dentry_open(&path, flags | O_LARGEFILE, current_cred());
 }
 
-static void mock_fput(void *file)
-{
-	__fput_sync(file);
-}
+KUNIT_DEFINE_ACTION_WRAPPER(mock_fput, __fput_sync, struct file *);
 
 /* Open the primary node. To be closed by mock_close() or by the end of the test. */
 struct file *mock_open(struct mock_dev *mdev, unsigned int flags)

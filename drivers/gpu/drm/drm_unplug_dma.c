@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+#include <linux/delay.h>
+#include <linux/device.h>
+#include <linux/dma-buf.h>
+#include <linux/dma-mapping.h>
+#include <linux/dma-resv.h>
+#include <linux/hashtable.h>
+#include <linux/jiffies.h>
+#include <linux/slab.h>
+
+#include <drm/drm_print.h>
+#include <drm/drm_unplug.h>
+
+#include "drm_unplug_internal.h"
+
+/**
+ * DOC: DMA mappings
+ *
+ * A buffer lives until its last user has gone, which can be long after the driver
+ * was unbound. The DMA API is there for a device only as long as a driver is bound:
+ * after that the IOMMU may work for somebody else, such as a guest that the device
+ * was handed to, or the device may be in no IOMMU group any more, so that unmapping
+ * something then is a crash.
+ *
+ * So core keeps account of what helpers have mapped for a device, imported dma-bufs
+ * and the pages of GEM SHMEM objects, and unmaps it when the remove callback of the
+ * driver has returned: the hardware is off then, and not before. The tables stay
+ * until their owners free them, but the addresses in them mean nothing any more.
+ *
+ * Drivers based on TTM have ttm_device_unmap_dma() for their own buffers. Coherent
+ * memory (GEM DMA) cannot be unmapped without being freed and is left to the last
+ * close.
+ */
+
+/* How long the removal of a driver waits for reservation locks, in all. */
+#define DRM_UNPLUG_DMA_WAIT	HZ
+
+static struct drm_unplug_dma *drm_unplug_dma_find(struct drm_unplug *unplug,
+						  const struct sg_table *sgt)
+{
+	struct drm_unplug_dma *dma;
+
+	lockdep_assert_held(&unplug->dma_lock);
+
+	hash_for_each_possible(unplug->dma, dma, node, (unsigned long)sgt)
+		if (dma->sgt == sgt)
+			return dma;
+
+	return NULL;
+}
+
+/* Of a device that its driver has not from devm_drm_dev_alloc(). */
+static void drm_unplug_dma_unbound(struct device *parent, void *res)
+{
+	struct drm_device **data = res, *dev;
+
+	/* It may be gone for good, and its memory another device's. */
+	dev = drm_dev_get_unless_left(*data);
+	if (!dev)
+		return;
+	if (dev->dev == parent)
+		drm_unplug_dma_unmap(drm_unplug_of(dev));
+	drm_dev_put(dev);
+}
+
+static int drm_unplug_dma_match(struct device *parent, void *res, void *dev)
+{
+	return *(struct drm_device **)res == dev;
+}
+
+/* A record for something to be mapped; and see to it that it is unmapped in time. */
+static struct drm_unplug_dma *drm_unplug_dma_new(struct drm_device *dev)
+{
+	struct drm_unplug *unplug = drm_unplug_of(dev);
+	struct drm_device **res;
+
+	if (!unplug->managed && !xchg(&unplug->dma_armed, true)) {
+		res = devres_alloc(drm_unplug_dma_unbound, sizeof(*res), GFP_KERNEL);
+		if (!res) {
+			WRITE_ONCE(unplug->dma_armed, false);
+			return NULL;
+		}
+		*res = dev;
+		devres_add(dev->dev, res);
+	}
+
+	return kmalloc_obj(struct drm_unplug_dma);
+}
+
+static void drm_unplug_dma_add(struct drm_unplug *unplug, struct drm_unplug_dma *dma,
+			       struct sg_table *sgt, struct dma_buf_attachment *attach,
+			       enum dma_data_direction dir)
+{
+	dma->sgt = sgt;
+	dma->attach = attach;
+	dma->dir = dir;
+	dma->mapped = true;
+
+	guard(spinlock)(&unplug->dma_lock);
+	hash_add(unplug->dma, &dma->node, (unsigned long)sgt);
+}
+
+/**
+ * drm_dev_map_sgtable - map pages for a device until its driver is unbound
+ * @dev: DRM device, the parent of which does the DMA
+ * @sgt: the pages
+ * @dir: direction of the transfers
+ *
+ * Like dma_map_sgtable(), but what is still mapped when the driver is unbound is
+ * unmapped then. See the overview on DMA mappings.
+ *
+ * Context: Process context, may sleep. In a section of the device, or where the
+ * driver cannot be unbound for other reasons.
+ *
+ * Returns:
+ * 0 or a negative errno of dma_map_sgtable().
+ */
+int drm_dev_map_sgtable(struct drm_device *dev, struct sg_table *sgt,
+			enum dma_data_direction dir)
+{
+	struct drm_unplug_dma *dma;
+	int ret;
+
+	dma = drm_unplug_dma_new(dev);
+	if (!dma)
+		return -ENOMEM;
+
+	ret = dma_map_sgtable(dev->dev, sgt, dir, 0);
+	if (ret) {
+		kfree(dma);
+		return ret;
+	}
+	drm_unplug_dma_add(drm_unplug_of(dev), dma, sgt, NULL, dir);
+
+	return 0;
+}
+EXPORT_SYMBOL(drm_dev_map_sgtable);
+
+/**
+ * drm_dev_unmap_sgtable - undo drm_dev_map_sgtable()
+ * @dev: DRM device
+ * @sgt: what was mapped; by dma_map_sgtable() will do as well
+ * @dir: direction of the transfers
+ *
+ * @sgt can be freed afterwards, whether it was this that has unmapped it or core.
+ *
+ * Context: Any but interrupts.
+ */
+void drm_dev_unmap_sgtable(struct drm_device *dev, struct sg_table *sgt,
+			   enum dma_data_direction dir)
+{
+	struct drm_unplug *unplug = drm_unplug_of(dev);
+	struct drm_unplug_dma *dma;
+
+	scoped_guard(spinlock, &unplug->dma_lock) {
+		dma = drm_unplug_dma_find(unplug, sgt);
+		if (dma)
+			hash_del(&dma->node);
+	}
+	if (!dma || dma->mapped)
+		dma_unmap_sgtable(dev->dev, sgt, dir, 0);
+	kfree(dma);
+}
+EXPORT_SYMBOL(drm_dev_unmap_sgtable);
+
+/**
+ * drm_unplug_map_attachment - map a dma-buf that a device imports
+ * @dev: the importer
+ * @attach: its attachment
+ *
+ * Context: Process context, takes the reservation lock of the dma-buf.
+ *
+ * Returns:
+ * The table, as dma_buf_map_attachment() does, or an ERR_PTR().
+ */
+struct sg_table *drm_unplug_map_attachment(struct drm_device *dev,
+					   struct dma_buf_attachment *attach)
+{
+	struct drm_unplug_dma *dma;
+	struct sg_table *sgt;
+
+	dma = drm_unplug_dma_new(dev);
+	if (!dma)
+		return ERR_PTR(-ENOMEM);
+
+	sgt = dma_buf_map_attachment_unlocked(attach, DMA_BIDIRECTIONAL);
+	if (IS_ERR(sgt)) {
+		kfree(dma);
+		return sgt;
+	}
+	drm_unplug_dma_add(drm_unplug_of(dev), dma, sgt, attach, DMA_BIDIRECTIONAL);
+
+	return sgt;
+}
+
+/**
+ * drm_unplug_unmap_attachment - undo drm_unplug_map_attachment()
+ * @dev: the importer
+ * @attach: its attachment
+ * @sgt: what was mapped, by core or by the driver itself; core may have unmapped it
+ *
+ * Context: Process context, takes the reservation lock of the dma-buf.
+ */
+void drm_unplug_unmap_attachment(struct drm_device *dev, struct dma_buf_attachment *attach,
+				 struct sg_table *sgt)
+{
+	struct drm_unplug *unplug = drm_unplug_of(dev);
+	struct drm_unplug_dma *dma;
+
+	/* Who unmaps it on behalf of core has this lock, and relies on @attach. */
+	dma_resv_lock(attach->dmabuf->resv, NULL);
+	scoped_guard(spinlock, &unplug->dma_lock) {
+		dma = drm_unplug_dma_find(unplug, sgt);
+		if (dma)
+			hash_del(&dma->node);
+	}
+	if (!dma || dma->mapped)
+		dma_buf_unmap_attachment(attach, sgt, DMA_BIDIRECTIONAL);
+	dma_resv_unlock(attach->dmabuf->resv);
+	kfree(dma);
+}
+
+/* The dma-buf of an import that is mapped, in @bucket or behind it, with a reference. */
+static struct dma_buf *drm_unplug_import_next(struct drm_unplug *unplug, int *bucket)
+{
+	struct drm_unplug_dma *dma;
+
+	guard(spinlock)(&unplug->dma_lock);
+	for (; *bucket < HASH_SIZE(unplug->dma); (*bucket)++) {
+		hlist_for_each_entry(dma, &unplug->dma[*bucket], node) {
+			if (dma->attach && dma->mapped) {
+				/* The importer has one as long as this is in the list. */
+				get_dma_buf(dma->attach->dmabuf);
+				return dma->attach->dmabuf;
+			}
+		}
+	}
+
+	return NULL;
+}
+
+/* An import of @dmabuf that was mapped, and is the caller's to unmap now. */
+static struct drm_unplug_dma *drm_unplug_import_take(struct drm_unplug *unplug,
+						     struct dma_buf *dmabuf, int bucket)
+{
+	struct drm_unplug_dma *dma;
+
+	dma_resv_assert_held(dmabuf->resv);
+
+	guard(spinlock)(&unplug->dma_lock);
+	hlist_for_each_entry(dma, &unplug->dma[bucket], node) {
+		if (dma->attach && dma->mapped && dma->attach->dmabuf == dmabuf) {
+			dma->mapped = false;
+			return dma;
+		}
+	}
+
+	return NULL;
+}
+
+static bool drm_unplug_dma_lock_resv(struct dma_resv *resv, unsigned long end)
+{
+	while (!dma_resv_trylock(resv)) {
+		if (time_after(jiffies, end))
+			return false;
+		fsleep(1000);
+	}
+
+	return true;
+}
+
+static void drm_unplug_imports_unmap(struct drm_unplug *unplug)
+{
+	unsigned long end = jiffies + DRM_UNPLUG_DMA_WAIT;
+	struct drm_unplug_dma *dma;
+	struct dma_buf *dmabuf;
+	int bucket = 0;
+	bool locked;
+
+	while ((dmabuf = drm_unplug_import_next(unplug, &bucket))) {
+		locked = drm_unplug_dma_lock_resv(dmabuf->resv, end);
+		if (locked) {
+			dma = drm_unplug_import_take(unplug, dmabuf, bucket);
+			if (dma)
+				dma_buf_unmap_attachment(dma->attach, dma->sgt, dma->dir);
+			dma_resv_unlock(dmabuf->resv);
+		}
+		dma_buf_put(dmabuf);
+		if (!locked) {
+			drm_warn(unplug->dev, "an imported buffer is locked and stays mapped\n");
+			return;
+		}
+	}
+}
+
+/**
+ * drm_unplug_dma_unmap - take all memory from a device whose driver is unbound
+ * @unplug: state of the device
+ *
+ * Whoever locks a buffer for long, waiting for a fence of somebody else, does not
+ * hold this up: the buffer stays mapped then, with a warning.
+ *
+ * Context: Process context, takes reservation locks.
+ */
+void drm_unplug_dma_unmap(struct drm_unplug *unplug)
+{
+	struct drm_unplug_dma *dma;
+	int bucket;
+
+	for (bucket = 0; bucket < HASH_SIZE(unplug->dma); bucket++) {
+		guard(spinlock)(&unplug->dma_lock);
+		hlist_for_each_entry(dma, &unplug->dma[bucket], node) {
+			if (dma->attach || !dma->mapped)
+				continue;
+			dma_unmap_sgtable(unplug->dev->dev, dma->sgt, dma->dir, 0);
+			dma->mapped = false;
+		}
+	}
+	drm_unplug_imports_unmap(unplug);
+}
+
+void drm_unplug_dma_init(struct drm_unplug *unplug)
+{
+	spin_lock_init(&unplug->dma_lock);
+	hash_init(unplug->dma);
+}
+
+void drm_unplug_dma_fini(struct drm_unplug *unplug)
+{
+	struct drm_unplug_dma *dma;
+	struct hlist_node *tmp;
+	int bucket;
+
+	if (unplug->dma_armed)
+		devres_destroy(unplug->dev->dev, drm_unplug_dma_unbound,
+			       drm_unplug_dma_match, unplug->dev);
+
+	/* Of buffers that the driver has lost. */
+	hash_for_each_safe(unplug->dma, bucket, tmp, dma, node)
+		kfree(dma);
+}
