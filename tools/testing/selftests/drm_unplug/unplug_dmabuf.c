@@ -3,6 +3,7 @@
  * Buffers that are shared with a device that is pulled, as exporter and as
  * importer (spec B1 to B4): nobody hangs, nobody touches the device, what other
  * devices have of it can be given back, and their own buffers stay as they are.
+ * So does memory of the program, where the device takes that.
  *
  * The device is paired with each other device of the guest and with udmabuf.
  */
@@ -52,6 +53,8 @@ static struct pair pairs[MAX_PAIRS];
 static unsigned int n_devices, n_pairs;
 static bool pulled_ok;
 static volatile bool stop;
+
+static uint32_t *user_memory;	/* that the device can reach, or NULL */
 
 static struct {
 	unsigned int rounds, odd;
@@ -220,6 +223,39 @@ static void pairs_make(void)
 	pair_add("memfd", NULL, &devices[0], udmabuf_export());
 }
 
+/* A buffer made of memory of this program, mapped for the device. */
+static void user_memory_share(struct device *d)
+{
+	struct drm_amdgpu_gem_userptr amdgpu = {
+		.size = SIZE, .flags = AMDGPU_GEM_USERPTR_ANONONLY |
+			AMDGPU_GEM_USERPTR_REGISTER | AMDGPU_GEM_USERPTR_VALIDATE,
+	};
+	struct drm_radeon_gem_userptr radeon = {
+		.size = SIZE, .flags = RADEON_GEM_USERPTR_ANONONLY |
+			RADEON_GEM_USERPTR_REGISTER | RADEON_GEM_USERPTR_VALIDATE,
+	};
+	const char *modules = getenv("MODULES");
+	int ret = -ENOSYS;
+	void *p;
+
+	/* Its notifier locks buffers in reclaim, on stock as well, and lockdep is off then. */
+	if (modules && !strcmp(modules, "debug") && !strcmp(d->driver, "radeon"))
+		return;
+	p = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		return;
+	fill_all(p, SIZE, PATTERN);
+	amdgpu.addr = (uintptr_t)p;
+	radeon.addr = (uintptr_t)p;
+	if (!strcmp(d->driver, "amdgpu"))
+		ret = ioctl_err(d->fd, DRM_IOCTL_AMDGPU_GEM_USERPTR, &amdgpu);
+	else if (!strcmp(d->driver, "radeon"))
+		ret = ioctl_err(d->fd, DRM_IOCTL_RADEON_GEM_USERPTR, &radeon);
+	printf("# memory of the program: %s\n", err_name(ret));
+	if (!ret)
+		user_memory = p;
+}
+
 /* ---- while the device goes ---- */
 
 static bool answer_is(int ret)
@@ -340,6 +376,7 @@ static void run_scene(void)
 
 	devices_open();
 	pairs_make();
+	user_memory_share(&devices[0]);
 	pthread_create(&threads[n++], NULL, import_again, NULL);
 	pthread_create(&threads[n++], NULL, sync_again, NULL);
 	for (p = pairs; p < pairs + n_pairs; p++) {
@@ -491,6 +528,22 @@ TEST(B1_buffers_of_others_are_intact)
 	}
 	if (!used)
 		SKIP(return, "this device takes nobody's buffers");
+}
+
+/*
+ * The same for memory of this program. Nothing takes that away, so this can fail only
+ * in the debug kernel, if the device could still reach it when its driver is unbound.
+ */
+TEST(B1_user_memory_is_intact)
+{
+	size_t i;
+
+	if (!user_memory)
+		SKIP(return, "the driver takes no memory of the program");
+	for (i = 0; i < SIZE / sizeof(*user_memory); i += 4096 / sizeof(*user_memory))
+		ASSERT_EQ(PATTERN, user_memory[i]);
+	fill_all(user_memory, SIZE, 1);
+	EXPECT_EQ(0, munmap(user_memory, SIZE));
 }
 
 /* M3: a map of a lost buffer, through the file that everybody has. */
