@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
  * virtio-gpu and a host that does not answer. The identifiers in the comments
- * name the property proved: U is for ioctls, F for fences, B for buffers that are
- * shared, T for teardown.
+ * name the property proved: U is for ioctls, M for maps, F for fences, B for buffers
+ * that are shared, T for teardown.
  */
 
 #include <linux/dma-buf.h>
 #include <linux/dma-fence.h>
 #include <linux/dma-mapping.h>
+#include <linux/memblock.h>
+#include <linux/mm.h>
+#include <linux/mman.h>
+#include <linux/pfn.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
+#include <linux/uaccess.h>
 #include <linux/virtio.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_dma_buf.h>
@@ -34,6 +40,13 @@ MODULE_IMPORT_NS("DMA_BUF");
 /* The host: answers that all is well, until it stalls */
 
 #define HOST_RING	16
+
+/*
+ * Memory of the host that the guest may map, with blobs and virgl. There is nothing
+ * behind the end of memory: who touches it is found out.
+ */
+#define HOST_VISIBLE	(4 * PAGE_SIZE)
+#define HOST_PFN	(max_pfn + PFN_DOWN(SZ_1G))
 
 /**
  * struct host - a virtio-gpu device
@@ -73,7 +86,13 @@ struct host {
 
 static void host_answer(struct virtio_gpu_ctrl_hdr *cmd, struct virtio_gpu_ctrl_hdr *resp)
 {
+	struct virtio_gpu_resp_map_info *map_info = (void *)resp;
+
 	resp->type = cpu_to_le32(VIRTIO_GPU_RESP_OK_NODATA);
+	if (le32_to_cpu(cmd->type) == VIRTIO_GPU_CMD_RESOURCE_MAP_BLOB) {
+		resp->type = cpu_to_le32(VIRTIO_GPU_RESP_OK_MAP_INFO);
+		map_info->map_info = cpu_to_le32(VIRTIO_GPU_MAP_CACHE_CACHED);
+	}
 	resp->flags = cmd->flags & cpu_to_le32(VIRTIO_GPU_FLAG_FENCE);
 	resp->fence_id = cmd->fence_id;
 }
@@ -223,6 +242,21 @@ static int host_finalize_features(struct virtio_device *vdev)
 	return 0;
 }
 
+static bool host_get_shm_region(struct virtio_device *vdev, struct virtio_shm_region *region,
+				u8 id)
+{
+	struct host *host = to_host(vdev);
+
+	if (id != VIRTIO_GPU_SHM_ID_HOST_VISIBLE || !(host->features & BIT_ULL(VIRTIO_GPU_F_VIRGL)) ||
+	    !(host->features & BIT_ULL(VIRTIO_GPU_F_RESOURCE_BLOB)))
+		return false;
+
+	region->addr = PFN_PHYS(HOST_PFN);
+	region->len = HOST_VISIBLE;
+
+	return true;
+}
+
 static const struct virtio_config_ops host_ops = {
 	.get = host_get,
 	.set = host_set,
@@ -233,6 +267,7 @@ static const struct virtio_config_ops host_ops = {
 	.del_vqs = host_del_vqs,
 	.get_features = host_get_features,
 	.finalize_features = host_finalize_features,
+	.get_shm_region = host_get_shm_region,
 };
 
 static void host_release(struct device *dev)
@@ -582,6 +617,151 @@ static void drm_test_unplug_virtio_uuid(struct kunit *test)
 	dma_buf_put(buf);
 }
 
+/* Memory of the host in the guest: mapped by the driver itself, without a fault handler */
+
+struct blob {
+	struct host *host;
+	struct file *file;
+	u64 offset;
+	unsigned long addr;
+	u32 value;
+};
+
+static long blob_map_fn(struct mock_client *client, void *data)
+{
+	struct blob *blob = data;
+	unsigned long addr;
+
+	addr = vm_mmap(blob->file, 0, HOST_VISIBLE, PROT_READ | PROT_WRITE, MAP_SHARED,
+		       blob->offset);
+	if (IS_ERR_VALUE(addr))
+		return addr;
+	blob->addr = addr;
+
+	return 0;
+}
+
+/* Is the memory of the host behind it? */
+static long blob_is_host_fn(struct mock_client *client, void *data)
+{
+	struct blob *blob = data;
+	struct follow_pfnmap_args args = { .address = blob->addr };
+	bool same;
+
+	guard(mmap_read_lock)(current->mm);
+
+	args.vma = vma_lookup(current->mm, blob->addr);
+	if (!args.vma || follow_pfnmap_start(&args))
+		return false;
+	same = args.pfn == HOST_PFN;
+	follow_pfnmap_end(&args);
+
+	return same;
+}
+
+/* Does each page show the value? */
+static long blob_shows_fn(struct mock_client *client, void *data)
+{
+	struct blob *blob = data;
+	unsigned long at;
+	u32 value;
+
+	for (at = 0; at < HOST_VISIBLE; at += PAGE_SIZE) {
+		if (copy_from_user(&value, (void __user *)(blob->addr + at), sizeof(value)))
+			return -EFAULT;
+		if (value != blob->value)
+			return -EBADMSG;
+	}
+
+	return 0;
+}
+
+static long blob_write_fn(struct mock_client *client, void *data)
+{
+	struct blob *blob = data;
+	unsigned long at;
+
+	for (at = 0; at < HOST_VISIBLE; at += PAGE_SIZE)
+		if (copy_to_user((void __user *)(blob->addr + at), &blob->value,
+				 sizeof(blob->value)))
+			return -EFAULT;
+
+	return 0;
+}
+
+static long blob_shows(struct mock_client *client, struct blob *blob, u32 value)
+{
+	blob->value = value;
+	return mock_run(client, blob_shows_fn, blob);
+}
+
+static void blob_new(struct kunit *test, struct mock_client *client, struct blob *blob,
+		     bool stalled)
+{
+	struct drm_virtgpu_resource_create_blob create = {
+		.blob_mem = VIRTGPU_BLOB_MEM_HOST3D,
+		.blob_flags = VIRTGPU_BLOB_FLAG_USE_MAPPABLE,
+		.size = HOST_VISIBLE,
+		.blob_id = 1,
+	};
+	struct drm_virtgpu_map map = {};
+
+	KUNIT_ASSERT_FALSE(test, pfn_valid(HOST_PFN));
+	blob->host = host_new(test, BIT_ULL(VIRTIO_GPU_F_VIRGL) |
+				    BIT_ULL(VIRTIO_GPU_F_RESOURCE_BLOB));
+	blob->file = host_open(test, blob->host);
+	if (stalled)
+		host_stall(blob->host);
+	KUNIT_ASSERT_EQ(test, 0, mock_ioctl(client, blob->file,
+					    DRM_IOCTL_VIRTGPU_RESOURCE_CREATE_BLOB, &create));
+	map.handle = create.bo_handle;
+	KUNIT_ASSERT_EQ(test, 0, mock_ioctl(client, blob->file, DRM_IOCTL_VIRTGPU_MAP, &map));
+	blob->offset = map.offset;
+}
+
+/*
+ * M1, M2, M5: a map of memory of the host, made before or after, shows zeros and what
+ * the client writes when the device is gone.
+ */
+static void drm_test_unplug_virtio_host_visible(struct kunit *test)
+{
+	struct mock_client *client = mock_client_new(test), *remover = mock_client_new(test);
+	struct blob blob = {}, late;
+
+	blob_new(test, client, &blob, false);
+	KUNIT_ASSERT_EQ(test, mock_run(client, blob_map_fn, &blob), 0);
+	KUNIT_EXPECT_TRUE(test, mock_run(client, blob_is_host_fn, &blob));
+
+	KUNIT_EXPECT_EQ(test, mock_run(remover, host_unplug, blob.host), 0);
+	KUNIT_EXPECT_FALSE(test, mock_run(client, blob_is_host_fn, &blob));
+	KUNIT_EXPECT_EQ(test, blob_shows(client, &blob, 0), 0);
+	late = blob;
+	KUNIT_EXPECT_EQ(test, mock_run(client, blob_map_fn, &late), 0);
+	KUNIT_EXPECT_NE(test, late.addr, blob.addr);
+	KUNIT_EXPECT_EQ(test, blob_shows(client, &late, 0), 0);
+
+	blob.value = 1;
+	KUNIT_EXPECT_EQ(test, mock_run(client, blob_write_fn, &blob), 0);
+	KUNIT_EXPECT_EQ(test, blob_shows(client, &blob, 1), 0);
+	KUNIT_EXPECT_FALSE(test, mock_run(client, blob_is_host_fn, &blob));
+}
+
+/* T1, M2: a client waits in mmap() for a host that does not answer, and tries again. */
+static void drm_test_unplug_virtio_host_visible_wait(struct kunit *test)
+{
+	struct mock_client *client = mock_client_new(test), *remover = mock_client_new(test);
+	struct blob blob = {};
+
+	blob_new(test, client, &blob, true);
+	mock_start(client, blob_map_fn, &blob);
+	mock_wait_asleep(client);
+
+	KUNIT_EXPECT_EQ(test, mock_run(remover, host_unplug, blob.host), 0);
+	KUNIT_EXPECT_EQ(test, mock_finish(client), -ENODEV);
+	KUNIT_EXPECT_EQ(test, mock_run(client, blob_map_fn, &blob), 0);
+	KUNIT_EXPECT_EQ(test, blob_shows(client, &blob, 0), 0);
+}
+
 static struct kunit_case drm_unplug_virtio_tests[] = {
 	KUNIT_CASE(drm_test_unplug_virtio_answered),
 	KUNIT_CASE(drm_test_unplug_virtio_fence),
@@ -589,6 +769,8 @@ static struct kunit_case drm_unplug_virtio_tests[] = {
 	KUNIT_CASE(drm_test_unplug_virtio_detach),
 	KUNIT_CASE(drm_test_unplug_virtio_detach_late),
 	KUNIT_CASE(drm_test_unplug_virtio_uuid),
+	KUNIT_CASE(drm_test_unplug_virtio_host_visible),
+	KUNIT_CASE(drm_test_unplug_virtio_host_visible_wait),
 	{}
 };
 
