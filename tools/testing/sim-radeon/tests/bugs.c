@@ -5,7 +5,7 @@
  *	bugs NAME control	the same without what triggers it; must be clean
  *	bugs NAME		the bug; says "bug: appeared ..." or "bug: absent ..."
  *
- * What the tables in ../stock-bugs and the runner make of that is their business. Exit status 0
+ * What the table in ../expected-bugs and the runner make of that is their business. Exit status 0
  * unless the test itself could not be done.
  */
 
@@ -310,6 +310,26 @@ static void list_corruption(void)
 	judge_removal(error);
 }
 
+/* --- 7: the driver finds hardware that does not work -------------------------------------------- */
+
+static void failed_probe(void)
+{
+	const char *report;
+	int error;
+
+	check_ok(unbind());
+	if (!control)
+		sim_fault(sim_card(), "stall", 4);
+	error = bind();
+	if (!control) {
+		check(error);
+		sim_no_faults(sim_card());
+		error = bind();
+	}
+	report = kernel_report();
+	result(error || report, report ?: error ? strerror(-error) : NULL);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
@@ -320,6 +340,7 @@ static const struct {
 	{ "kfd-locked", kfd_locked },
 	{ "rebind-fails", rebind_fails },
 	{ "list-corruption", list_corruption },
+	{ "failed-probe", failed_probe },
 };
 
 static unsigned int chosen;
@@ -342,6 +363,6 @@ int main(int argc, char **argv)
 		if (!strcmp(argv[1], bugs[chosen].name))
 			return run_tests(tests, 1, no_args);
 	}
-	fprintf(stderr, "usage: bugs deadlock|null-dereference|unbounded-removal|kfd-locked|rebind-fails|list-corruption [control]\n");
+	fprintf(stderr, "usage: bugs deadlock|null-dereference|unbounded-removal|kfd-locked|rebind-fails|list-corruption|failed-probe [control]\n");
 	return 2;
 }
