@@ -47,6 +47,7 @@ MODULE_IMPORT_NS("DMA_BUF");
  */
 #define HOST_VISIBLE	(4 * PAGE_SIZE)
 #define HOST_PFN	(max_pfn + PFN_DOWN(SZ_1G))
+#define HOST_BLOBS	(BIT_ULL(VIRTIO_GPU_F_VIRGL) | BIT_ULL(VIRTIO_GPU_F_RESOURCE_BLOB))
 
 /**
  * struct host - a virtio-gpu device
@@ -247,8 +248,7 @@ static bool host_get_shm_region(struct virtio_device *vdev, struct virtio_shm_re
 {
 	struct host *host = to_host(vdev);
 
-	if (id != VIRTIO_GPU_SHM_ID_HOST_VISIBLE || !(host->features & BIT_ULL(VIRTIO_GPU_F_VIRGL)) ||
-	    !(host->features & BIT_ULL(VIRTIO_GPU_F_RESOURCE_BLOB)))
+	if (id != VIRTIO_GPU_SHM_ID_HOST_VISIBLE || (host->features & HOST_BLOBS) != HOST_BLOBS)
 		return false;
 
 	region->addr = PFN_PHYS(HOST_PFN);
@@ -707,8 +707,7 @@ static void blob_new(struct kunit *test, struct mock_client *client, struct blob
 	struct drm_virtgpu_map map = {};
 
 	KUNIT_ASSERT_FALSE(test, pfn_valid(HOST_PFN));
-	blob->host = host_new(test, BIT_ULL(VIRTIO_GPU_F_VIRGL) |
-				    BIT_ULL(VIRTIO_GPU_F_RESOURCE_BLOB));
+	blob->host = host_new(test, HOST_BLOBS);
 	blob->file = host_open(test, blob->host);
 	if (stalled)
 		host_stall(blob->host);
