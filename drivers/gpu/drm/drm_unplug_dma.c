@@ -20,8 +20,8 @@
  * A buffer lives until its last user has gone, which can be long after the driver
  * was unbound. The DMA API is there for a device only as long as a driver is bound:
  * after that the IOMMU may work for somebody else, such as a guest that the device
- * was handed to, or the device may be in no IOMMU group any more, so that unmapping
- * something then is a crash.
+ * was handed to, and a device that was removed is in no IOMMU group any more, which
+ * is what iommu_get_dma_domain() dereferences when something is unmapped.
  *
  * So core keeps account of what helpers have mapped for a device, imported dma-bufs
  * and the pages of GEM SHMEM objects, and unmaps it when the remove callback of the
