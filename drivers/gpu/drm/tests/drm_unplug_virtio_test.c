@@ -92,7 +92,7 @@ static void host_answer(struct virtio_gpu_ctrl_hdr *cmd, struct virtio_gpu_ctrl_
 	resp->type = cpu_to_le32(VIRTIO_GPU_RESP_OK_NODATA);
 	if (le32_to_cpu(cmd->type) == VIRTIO_GPU_CMD_RESOURCE_MAP_BLOB) {
 		resp->type = cpu_to_le32(VIRTIO_GPU_RESP_OK_MAP_INFO);
-		map_info->map_info = cpu_to_le32(VIRTIO_GPU_MAP_CACHE_CACHED);
+		map_info->map_info = VIRTIO_GPU_MAP_CACHE_CACHED;
 	}
 	resp->flags = cmd->flags & cpu_to_le32(VIRTIO_GPU_FLAG_FENCE);
 	resp->fence_id = cmd->fence_id;
