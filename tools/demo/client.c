@@ -21,7 +21,7 @@
 #include <xf86drm.h>
 #include <xf86drmMode.h>
 
-#define REPLUG_MS 5000
+#define REPLUG_MS 15000
 #define PATTERN 0x00336699
 
 static void tell(const char *key, bool good, const char *text)
