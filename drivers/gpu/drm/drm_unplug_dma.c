@@ -36,20 +36,6 @@
 /* How long the removal of a driver waits for reservation locks, in all. */
 #define DRM_UNPLUG_DMA_WAIT	HZ
 
-static struct drm_unplug_dma *drm_unplug_dma_find(struct drm_unplug *unplug,
-						  const struct sg_table *sgt)
-{
-	struct drm_unplug_dma *dma;
-
-	lockdep_assert_held(&unplug->dma_lock);
-
-	hash_for_each_possible(unplug->dma, dma, node, (unsigned long)sgt)
-		if (dma->sgt == sgt)
-			return dma;
-
-	return NULL;
-}
-
 /* Of a device that its driver has not from devm_drm_dev_alloc(). */
 static void drm_unplug_dma_unbound(struct device *parent, void *res)
 {
@@ -101,6 +87,26 @@ static void drm_unplug_dma_add(struct drm_unplug *unplug, struct drm_unplug_dma 
 	hash_add(unplug->dma, &dma->node, (unsigned long)sgt);
 }
 
+/* Forgets @sgt. Returns whether it is the caller's to unmap, as is what core never knew. */
+static bool drm_unplug_dma_del(struct drm_unplug *unplug, const struct sg_table *sgt)
+{
+	struct drm_unplug_dma *dma;
+	bool mapped = true;
+
+	scoped_guard(spinlock, &unplug->dma_lock) {
+		hash_for_each_possible(unplug->dma, dma, node, (unsigned long)sgt)
+			if (dma->sgt == sgt)
+				break;
+		if (dma)
+			hash_del(&dma->node);
+	}
+	if (dma)
+		mapped = dma->mapped;
+	kfree(dma);
+
+	return mapped;
+}
+
 /**
  * drm_dev_map_sgtable - map pages for a device until its driver is unbound
  * @dev: DRM device, the parent of which does the DMA
@@ -150,17 +156,8 @@ EXPORT_SYMBOL(drm_dev_map_sgtable);
 void drm_dev_unmap_sgtable(struct drm_device *dev, struct sg_table *sgt,
 			   enum dma_data_direction dir)
 {
-	struct drm_unplug *unplug = drm_unplug_of(dev);
-	struct drm_unplug_dma *dma;
-
-	scoped_guard(spinlock, &unplug->dma_lock) {
-		dma = drm_unplug_dma_find(unplug, sgt);
-		if (dma)
-			hash_del(&dma->node);
-	}
-	if (!dma || dma->mapped)
+	if (drm_unplug_dma_del(drm_unplug_of(dev), sgt))
 		dma_unmap_sgtable(dev->dev, sgt, dir, 0);
-	kfree(dma);
 }
 EXPORT_SYMBOL(drm_dev_unmap_sgtable);
 
@@ -205,20 +202,11 @@ struct sg_table *drm_unplug_map_attachment(struct drm_device *dev,
 void drm_unplug_unmap_attachment(struct drm_device *dev, struct dma_buf_attachment *attach,
 				 struct sg_table *sgt)
 {
-	struct drm_unplug *unplug = drm_unplug_of(dev);
-	struct drm_unplug_dma *dma;
-
 	/* Who unmaps it on behalf of core has this lock, and relies on @attach. */
 	dma_resv_lock(attach->dmabuf->resv, NULL);
-	scoped_guard(spinlock, &unplug->dma_lock) {
-		dma = drm_unplug_dma_find(unplug, sgt);
-		if (dma)
-			hash_del(&dma->node);
-	}
-	if (!dma || dma->mapped)
+	if (drm_unplug_dma_del(drm_unplug_of(dev), sgt))
 		dma_buf_unmap_attachment(attach, sgt, DMA_BIDIRECTIONAL);
 	dma_resv_unlock(attach->dmabuf->resv);
-	kfree(dma);
 }
 
 /* The dma-buf of an import that is mapped, in @bucket or behind it, with a reference. */

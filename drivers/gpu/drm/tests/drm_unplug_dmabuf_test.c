@@ -334,15 +334,21 @@ struct scene {
 	struct dma_buf *dmabuf;
 };
 
+static void scene_export(struct kunit *test, struct scene *scene,
+			 const struct drm_gem_object_funcs *funcs)
+{
+	scene->mdev = mock_dev_new(test);
+	scene->file = mock_open(scene->mdev, O_RDWR);
+	scene->buffer = buffer_new(test, scene->mdev, funcs);
+	scene->dmabuf = buffer_export(test, scene->file, scene->buffer);
+}
+
 static void scene_new(struct kunit *test, struct scene *scene)
 {
 	const struct dmabuf_case *c = test->param_value;
 
-	scene->mdev = mock_dev_new(test);
+	scene_export(test, scene, c ? c->funcs : &own_funcs);
 	scene->other = mock_dev_new(test);
-	scene->file = mock_open(scene->mdev, O_RDWR);
-	scene->buffer = buffer_new(test, scene->mdev, c ? c->funcs : &own_funcs);
-	scene->dmabuf = buffer_export(test, scene->file, scene->buffer);
 }
 
 static void scene_leave(struct kunit *test, struct scene *scene)
@@ -782,14 +788,6 @@ static long import_put(struct mock_client *client, void *data)
 	return 0;
 }
 
-static void import_scene(struct kunit *test, struct scene *scene)
-{
-	scene->mdev = mock_dev_new(test);
-	scene->file = mock_open(scene->mdev, O_RDWR);
-	scene->buffer = buffer_new(test, scene->mdev, &own_funcs);
-	scene->dmabuf = buffer_export(test, scene->file, scene->buffer);
-}
-
 static void import_end(struct kunit *test, struct import *im, struct scene *scene)
 {
 	drm_dev_put(im->dev);
@@ -805,7 +803,7 @@ static void drm_test_unplug_dma_import(struct kunit *test)
 	struct scene scene;
 	struct import im;
 
-	import_scene(test, &scene);
+	scene_export(test, &scene, &own_funcs);
 	import_new(test, &im, &scene);
 	drm_dev_unplug(im.dev);
 	KUNIT_EXPECT_EQ(test, scene.buffer->maps, 1);
@@ -822,14 +820,14 @@ static void drm_test_unplug_dma_import_early(struct kunit *test)
 	struct scene scene;
 	struct import im;
 
-	import_scene(test, &scene);
+	scene_export(test, &scene, &own_funcs);
 	import_new(test, &im, &scene);
 	drm_gem_object_put(im.obj);
 	KUNIT_EXPECT_EQ(test, scene.buffer->maps, 0);
 	import_unbind(NULL, &im);
 	import_end(test, &im, &scene);
 
-	import_scene(test, &scene);
+	scene_export(test, &scene, &own_funcs);
 	import_new(test, &im, &scene);
 	drm_gem_object_put(im.obj);
 	drm_dev_unplug(im.dev);
@@ -844,7 +842,7 @@ static void drm_test_unplug_dma_import_orphan(struct kunit *test)
 	struct import im;
 	int calls;
 
-	import_scene(test, &scene);
+	scene_export(test, &scene, &own_funcs);
 	import_new(test, &im, &scene);
 	calls = scene.buffer->calls;
 	drm_dev_unplug(&scene.mdev->drm);
@@ -862,7 +860,7 @@ static void drm_test_unplug_dma_import_locked(struct kunit *test)
 	struct scene scene;
 	struct import im;
 
-	import_scene(test, &scene);
+	scene_export(test, &scene, &own_funcs);
 	import_new(test, &im, &scene);
 	dma_resv_lock(scene.dmabuf->resv, NULL);
 	mock_start(remover, import_unbind, &im);
@@ -881,7 +879,7 @@ static void drm_test_unplug_dma_import_race(struct kunit *test)
 	struct import im;
 	unsigned int i;
 
-	import_scene(test, &scene);
+	scene_export(test, &scene, &own_funcs);
 	for (i = 0; i < 20; i++) {
 		import_new(test, &im, &scene);
 		/* Both have to wait for this, so that they go on at the same time. */
