@@ -8,6 +8,7 @@
 #include <linux/hashtable.h>
 #include <linux/jiffies.h>
 #include <linux/slab.h>
+#include <linux/wait_bit.h>
 
 #include <drm/drm_print.h>
 #include <drm/drm_unplug.h>
@@ -87,11 +88,15 @@ static void drm_unplug_dma_add(struct drm_unplug *unplug, struct drm_unplug_dma 
 	hash_add(unplug->dma, &dma->node, (unsigned long)sgt);
 }
 
-/* Forgets @sgt. Returns whether it is the caller's to unmap, as is what core never knew. */
+/*
+ * Forgets @sgt. Returns whether it is the caller's to unmap, as is what core never
+ * knew. Until drm_unplug_dma_unmapped() tells that this is done, the driver is not
+ * unbound.
+ */
 static bool drm_unplug_dma_del(struct drm_unplug *unplug, const struct sg_table *sgt)
 {
 	struct drm_unplug_dma *dma;
-	bool mapped = true;
+	bool mapped;
 
 	scoped_guard(spinlock, &unplug->dma_lock) {
 		hash_for_each_possible(unplug->dma, dma, node, (unsigned long)sgt)
@@ -99,12 +104,19 @@ static bool drm_unplug_dma_del(struct drm_unplug *unplug, const struct sg_table 
 				break;
 		if (dma)
 			hash_del(&dma->node);
+		mapped = !dma || dma->mapped;
+		if (mapped)
+			atomic_inc(&unplug->dma_unmapping);
 	}
-	if (dma)
-		mapped = dma->mapped;
 	kfree(dma);
 
 	return mapped;
+}
+
+static void drm_unplug_dma_unmapped(struct drm_unplug *unplug)
+{
+	if (atomic_dec_and_test(&unplug->dma_unmapping))
+		wake_up_var(&unplug->dma_unmapping);
 }
 
 /**
@@ -156,8 +168,12 @@ EXPORT_SYMBOL(drm_dev_map_sgtable);
 void drm_dev_unmap_sgtable(struct drm_device *dev, struct sg_table *sgt,
 			   enum dma_data_direction dir)
 {
-	if (drm_unplug_dma_del(drm_unplug_of(dev), sgt))
-		dma_unmap_sgtable(dev->dev, sgt, dir, 0);
+	struct drm_unplug *unplug = drm_unplug_of(dev);
+
+	if (!drm_unplug_dma_del(unplug, sgt))
+		return;
+	dma_unmap_sgtable(dev->dev, sgt, dir, 0);
+	drm_unplug_dma_unmapped(unplug);
 }
 EXPORT_SYMBOL(drm_dev_unmap_sgtable);
 
@@ -202,10 +218,14 @@ struct sg_table *drm_unplug_map_attachment(struct drm_device *dev,
 void drm_unplug_unmap_attachment(struct drm_device *dev, struct dma_buf_attachment *attach,
 				 struct sg_table *sgt)
 {
+	struct drm_unplug *unplug = drm_unplug_of(dev);
+
 	/* Who unmaps it on behalf of core has this lock, and relies on @attach. */
 	dma_resv_lock(attach->dmabuf->resv, NULL);
-	if (drm_unplug_dma_del(drm_unplug_of(dev), sgt))
+	if (drm_unplug_dma_del(unplug, sgt)) {
 		dma_buf_unmap_attachment(attach, sgt, DMA_BIDIRECTIONAL);
+		drm_unplug_dma_unmapped(unplug);
+	}
 	dma_resv_unlock(attach->dmabuf->resv);
 }
 
@@ -287,7 +307,8 @@ static void drm_unplug_imports_unmap(struct drm_unplug *unplug)
  * @unplug: state of the device
  *
  * Whoever locks a buffer for long, waiting for a fence of somebody else, does not
- * hold this up: the buffer stays mapped then, with a warning.
+ * hold this up: the buffer stays mapped then, with a warning. Whoever is about to
+ * unmap one is waited for, which is not long.
  *
  * Context: Process context, takes reservation locks.
  */
@@ -306,6 +327,7 @@ void drm_unplug_dma_unmap(struct drm_unplug *unplug)
 		}
 	}
 	drm_unplug_imports_unmap(unplug);
+	wait_var_event(&unplug->dma_unmapping, !atomic_read(&unplug->dma_unmapping));
 }
 
 void drm_unplug_dma_init(struct drm_unplug *unplug)

@@ -156,6 +156,9 @@ struct drm_unplug {
 	/** @dma: what helpers have mapped for the device */
 	DECLARE_HASHTABLE(dma, 6);
 
+	/** @dma_unmapping: how many tables are being unmapped by those who give them back */
+	atomic_t dma_unmapping;
+
 	/** @dma_armed: it is unmapped by an action of devres, not by @managed */
 	bool dma_armed;
 

@@ -43,13 +43,14 @@
  * @cpu: begin_cpu_access() minus end_cpu_access()
  * @calls: how often the driver was asked for anything
  * @gate: where pin() stops, if set
+ * @unmapping: where unmap() stops, if set
  */
 struct buffer {
 	struct drm_gem_object base;
 	void *memory;
 	int pins, maps, vmaps, cpu;
 	int calls;
-	struct mock_gate *gate;
+	struct mock_gate *gate, *unmapping;
 };
 
 static struct buffer *to_buffer(struct drm_gem_object *obj)
@@ -160,7 +161,11 @@ static struct sg_table *own_map(struct dma_buf_attachment *attach, enum dma_data
 static void own_unmap(struct dma_buf_attachment *attach, struct sg_table *sgt,
 		      enum dma_data_direction dir)
 {
-	to_buffer(attach->dmabuf->priv)->maps--;
+	struct buffer *buffer = to_buffer(attach->dmabuf->priv);
+
+	if (buffer->unmapping)
+		mock_gate_pass(buffer->unmapping);
+	buffer->maps--;
 	sg_free_table(sgt);
 	kfree(sgt);
 }
@@ -897,6 +902,30 @@ static void drm_test_unplug_dma_import_race(struct kunit *test)
 	scene_end(test, &scene, scene.buffer->calls);
 }
 
+/* T3: it is being unmapped when the driver is unbound, which waits for that. */
+static void drm_test_unplug_dma_import_unmapping(struct kunit *test)
+{
+	struct mock_client *client = mock_client_new(test), *remover = mock_client_new(test);
+	struct mock_gate gate;
+	struct scene scene;
+	struct import im;
+
+	mock_gate_init(&gate);
+	scene_export(test, &scene, &own_funcs);
+	import_new(test, &im, &scene);
+	scene.buffer->unmapping = &gate;
+	mock_start(client, import_put, &im);
+	mock_gate_wait(test, &gate);
+	mock_start(remover, import_unbind, &im);
+	KUNIT_EXPECT_FALSE(test, mock_returns_early(remover));
+	complete_all(&gate.leave);
+	KUNIT_EXPECT_EQ(test, mock_finish(client), 0);
+	KUNIT_EXPECT_EQ(test, mock_finish(remover), 0);
+	KUNIT_EXPECT_EQ(test, scene.buffer->maps, 0);
+	scene.buffer->unmapping = NULL;
+	import_end(test, &im, &scene);
+}
+
 /* How many tables are mapped for the device, and of how many it keeps a record. */
 static void tables(struct import *im, unsigned int *mapped, unsigned int *known)
 {
@@ -974,6 +1003,7 @@ static struct kunit_case drm_unplug_dmabuf_tests[] = {
 	KUNIT_CASE_PARAM(drm_test_unplug_dma_import_orphan, import_case_gen_params),
 	KUNIT_CASE_PARAM(drm_test_unplug_dma_import_locked, import_case_gen_params),
 	KUNIT_CASE_PARAM(drm_test_unplug_dma_import_race, import_case_gen_params),
+	KUNIT_CASE_PARAM(drm_test_unplug_dma_import_unmapping, import_case_gen_params),
 	KUNIT_CASE_PARAM(drm_test_unplug_dma_shmem, import_case_gen_params),
 	{}
 };

@@ -242,36 +242,14 @@ static void gem_expect_untouched(struct kunit *test, struct gem *gem)
 
 /* Maps */
 
-struct map {
-	struct file *file;
-	u64 offset;
-	size_t size;
-	unsigned long flags;
-	unsigned long addr;
-};
-
-static long map_fn(struct mock_client *client, void *data)
-{
-	struct map *map = data;
-	unsigned long addr;
-
-	addr = vm_mmap(map->file, 0, map->size, PROT_READ | PROT_WRITE,
-		       map->flags ?: MAP_SHARED, map->offset);
-	if (IS_ERR_VALUE(addr))
-		return addr;
-	map->addr = addr;
-
-	return 0;
-}
-
-static long map_gem(struct mock_client *client, struct map *map, struct file *file,
+static long map_gem(struct mock_client *client, struct mock_map *map, struct file *file,
 		    struct drm_gem_object *obj)
 {
 	map->file = file;
 	map->offset = drm_vma_node_offset_addr(&obj->vma_node);
 	map->size = obj->size;
 
-	return mock_run(client, map_fn, map);
+	return mock_run(client, mock_map_fn, map);
 }
 
 struct span {
@@ -288,37 +266,20 @@ static long unmap_fn(struct mock_client *client, void *data)
 	return ret;
 }
 
-static long unmap(struct mock_client *client, struct map *map)
+static long unmap(struct mock_client *client, struct mock_map *map)
 {
 	struct span range = { .addr = map->addr, .size = map->size };
 
 	return mock_run(client, unmap_fn, &range);
 }
 
-struct touch {
-	unsigned long addr;
-	u32 value;
-	bool write;
-};
-
-static long touch_fn(struct mock_client *client, void *data)
-{
-	struct touch *touch = data;
-	void __user *uptr = (void __user *)touch->addr;
-
-	if (touch->write)
-		return copy_to_user(uptr, &touch->value, sizeof(touch->value)) ? -EFAULT : 0;
-
-	return copy_from_user(&touch->value, uptr, sizeof(touch->value)) ? -EFAULT : 0;
-}
-
 /*
- * The same with the page table locked. On user mode Linux copy_to_user() looks
- * at a PTE more than once, and must not race with a zap, as hardware can.
+ * mock_touch_fn() with the page table locked. On user mode Linux copy_to_user()
+ * looks at a PTE more than once, and must not race with a zap, as hardware can.
  */
 static long touch_locked_fn(struct mock_client *client, void *data)
 {
-	struct touch *touch = data;
+	struct mock_touch *touch = data;
 	struct follow_pfnmap_args args = { .address = touch->addr & PAGE_MASK };
 	u32 *word;
 	long ret;
@@ -348,7 +309,7 @@ static long touch_locked_fn(struct mock_client *client, void *data)
 /* A fault, and no look at what it has found. */
 static long fault_fn(struct mock_client *client, void *data)
 {
-	struct touch *touch = data;
+	struct mock_touch *touch = data;
 
 	guard(mmap_read_lock)(current->mm);
 
@@ -356,29 +317,11 @@ static long fault_fn(struct mock_client *client, void *data)
 				NULL);
 }
 
-static void poke(struct mock_client *client, unsigned long addr, u32 value)
-{
-	struct touch touch = { .addr = addr, .value = value, .write = true };
-
-	KUNIT_EXPECT_EQ_MSG(client->test, mock_run(client, touch_fn, &touch), 0,
-			    "a program would get SIGBUS here");
-}
-
-static u32 peek(struct mock_client *client, unsigned long addr)
-{
-	struct touch touch = { .addr = addr };
-
-	KUNIT_EXPECT_EQ_MSG(client->test, mock_run(client, touch_fn, &touch), 0,
-			    "a program would get SIGBUS here");
-
-	return touch.value;
-}
-
 /* Look at the VMA of a client, which must not change it meanwhile. */
 static long vm_ops_fn(struct mock_client *client, void *data)
 {
 	struct vm_area_struct *vma;
-	struct map *map = data;
+	struct mock_map *map = data;
 	long ret = 0;
 
 	mmap_read_lock(current->mm);
@@ -395,7 +338,7 @@ static long present_fn(struct mock_client *client, void *data)
 {
 	struct follow_pfnmap_args args = {};
 	struct vm_area_struct *vma;
-	struct map *map = data;
+	struct mock_map *map = data;
 	unsigned long addr;
 	long ret = 0;
 
@@ -477,25 +420,26 @@ static void drm_test_unplug_map_survives(struct kunit *test)
 	struct mock_client *client = mock_client_new(test);
 	struct file *file = mock_open(mdev, O_RDWR);
 	struct gem *gem = gem_new(test, file, map_funcs(test), PAGES * PAGE_SIZE);
-	struct map map = {};
+	struct mock_map map = {};
 	unsigned int i;
 	int faults;
 
 	KUNIT_ASSERT_EQ(test, map_gem(client, &map, file, &gem->base), 0);
 	/* Half of it was touched before, read or written. */
-	KUNIT_EXPECT_EQ(test, peek(client, map.addr), DEVICE_WORD);
-	poke(client, map.addr + PAGE_SIZE, 0x1111);
+	KUNIT_EXPECT_EQ(test, mock_peek(client, map.addr), DEVICE_WORD);
+	mock_poke(client, map.addr + PAGE_SIZE, 0x1111);
 	KUNIT_EXPECT_EQ(test, *(u32 *)(gem->memory + PAGE_SIZE), 0x1111);
-	KUNIT_EXPECT_EQ(test, peek(client, map.addr + 2 * PAGE_SIZE), DEVICE_WORD);
+	KUNIT_EXPECT_EQ(test, mock_peek(client, map.addr + 2 * PAGE_SIZE), DEVICE_WORD);
 	memset(gem->memory, DEVICE_BYTE, gem->base.size);
 	faults = atomic_read(&gem->faults);
 
 	leave_now(test, mdev);
 	for (i = 0; i < PAGES; i++)
-		KUNIT_EXPECT_EQ(test, peek(client, map.addr + i * PAGE_SIZE), 0);
+		KUNIT_EXPECT_EQ(test, mock_peek(client, map.addr + i * PAGE_SIZE), 0);
 	for (i = 0; i < PAGES; i++) {
-		poke(client, map.addr + i * PAGE_SIZE + 4 * i, 0x2200 + i);
-		KUNIT_EXPECT_EQ(test, peek(client, map.addr + i * PAGE_SIZE + 4 * i), 0x2200 + i);
+		mock_poke(client, map.addr + i * PAGE_SIZE + 4 * i, 0x2200 + i);
+		KUNIT_EXPECT_EQ(test, mock_peek(client, map.addr + i * PAGE_SIZE + 4 * i),
+				0x2200 + i);
 	}
 	gem_expect_untouched(test, gem);
 	KUNIT_EXPECT_EQ_MSG(test, atomic_read(&gem->faults), faults,
@@ -512,14 +456,14 @@ static void drm_test_unplug_map_write_first(struct kunit *test)
 	struct mock_client *client = mock_client_new(test);
 	struct file *file = mock_open(mdev, O_RDWR);
 	struct gem *gem = gem_new(test, file, map_funcs(test), PAGES * PAGE_SIZE);
-	struct map map = {};
+	struct mock_map map = {};
 	int mkwrites;
 
 	KUNIT_ASSERT_EQ(test, map_gem(client, &map, file, &gem->base), 0);
 	mkwrites = atomic_read(&gem->mkwrites);
 	leave_now(test, mdev);
-	poke(client, map.addr + 3 * PAGE_SIZE, 0x3333);
-	KUNIT_EXPECT_EQ(test, peek(client, map.addr + 3 * PAGE_SIZE), 0x3333);
+	mock_poke(client, map.addr + 3 * PAGE_SIZE, 0x3333);
+	KUNIT_EXPECT_EQ(test, mock_peek(client, map.addr + 3 * PAGE_SIZE), 0x3333);
 	KUNIT_EXPECT_EQ(test, atomic_read(&gem->faults), 0);
 	KUNIT_EXPECT_EQ(test, atomic_read(&gem->mkwrites), mkwrites);
 	gem_expect_untouched(test, gem);
@@ -532,14 +476,14 @@ static void drm_test_unplug_map_forwards(struct kunit *test)
 	struct mock_client *client = mock_client_new(test);
 	struct file *file = mock_open(mdev, O_RDWR);
 	struct gem *gem = gem_new(test, file, &gem_page_funcs, PAGES * PAGE_SIZE);
-	struct map map = {};
+	struct mock_map map = {};
 	struct span middle;
 
 	KUNIT_ASSERT_EQ(test, map_gem(client, &map, file, &gem->base), 0);
-	KUNIT_EXPECT_EQ(test, peek(client, map.addr), DEVICE_WORD);
+	KUNIT_EXPECT_EQ(test, mock_peek(client, map.addr), DEVICE_WORD);
 	KUNIT_EXPECT_EQ(test, atomic_read(&gem->faults), 1);
 	KUNIT_EXPECT_EQ(test, atomic_read(&gem->mkwrites), 0);
-	poke(client, map.addr, 1);
+	mock_poke(client, map.addr, 1);
 	KUNIT_EXPECT_EQ(test, atomic_read(&gem->mkwrites), 1);
 
 	/* What was one VMA becomes two, and then none. */
@@ -560,15 +504,15 @@ static void drm_test_unplug_map_sigbus(struct kunit *test)
 	struct mock_client *client = mock_client_new(test);
 	struct file *file = mock_open(mdev, O_RDWR);
 	struct gem *gem = gem_new(test, file, &gem_pfn_funcs, PAGES * PAGE_SIZE);
-	struct map map = {};
-	struct touch touch;
+	struct mock_map map = {};
+	struct mock_touch touch;
 
 	KUNIT_ASSERT_EQ(test, map_gem(client, &map, file, &gem->base), 0);
 	gem->lost = true;
-	touch = (struct touch){ .addr = map.addr };
-	KUNIT_EXPECT_EQ(test, mock_run(client, touch_fn, &touch), -EFAULT);
+	touch = (struct mock_touch){ .addr = map.addr };
+	KUNIT_EXPECT_EQ(test, mock_run(client, mock_touch_fn, &touch), -EFAULT);
 	leave_now(test, mdev);
-	KUNIT_EXPECT_EQ(test, peek(client, map.addr), 0);
+	KUNIT_EXPECT_EQ(test, mock_peek(client, map.addr), 0);
 }
 
 /*
@@ -591,8 +535,8 @@ static void drm_test_unplug_map_fault_in_flight(struct kunit *test)
 		struct file *file = mock_open(mdev, O_RDWR);
 		struct gem *gem = gem_new(test, file, c->funcs, PAGES * PAGE_SIZE);
 		struct mock_gate gate;
-		struct touch touch = {};
-		struct map map = {};
+		struct mock_touch touch = {};
+		struct mock_map map = {};
 
 		KUNIT_ASSERT_EQ(test, map_gem(client, &map, file, &gem->base), 0);
 		mock_gate_init(&gate);
@@ -610,7 +554,7 @@ static void drm_test_unplug_map_fault_in_flight(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, mock_finish(client), 0);
 		KUNIT_EXPECT_EQ(test, mock_finish(remover), 0);
 
-		KUNIT_EXPECT_EQ_MSG(test, peek(client, map.addr), 0,
+		KUNIT_EXPECT_EQ_MSG(test, mock_peek(client, map.addr), 0,
 				    "the map still points at the device");
 		KUNIT_EXPECT_EQ(test, atomic_read(&gem->faults), 1);
 		KUNIT_EXPECT_EQ(test, unmap(client, &map), 0);
@@ -627,19 +571,19 @@ static void drm_test_unplug_map_after(struct kunit *test)
 	struct mock_client *client = mock_client_new(test);
 	struct file *file = mock_open(mdev, O_RDWR), *stranger = mock_open(mdev, O_RDWR);
 	struct gem *gem = gem_new(test, file, map_funcs(test), PAGES * PAGE_SIZE);
-	struct map before = {}, map = {}, bad = {};
+	struct mock_map before = {}, map = {}, bad = {};
 	unsigned int i, round;
 
 	for (round = 0; round < 2; round++) {
-		bad = (struct map){};
+		bad = (struct mock_map){};
 		KUNIT_EXPECT_EQ(test, map_gem(client, &bad, stranger, &gem->base), -EACCES);
 		bad.file = file;
 		bad.size = PAGE_SIZE;
 		bad.offset = (u64)DRM_FILE_PAGE_OFFSET_START * 3 << PAGE_SHIFT;
-		KUNIT_EXPECT_EQ(test, mock_run(client, map_fn, &bad), -EINVAL);
+		KUNIT_EXPECT_EQ(test, mock_run(client, mock_map_fn, &bad), -EINVAL);
 		bad.offset = drm_vma_node_offset_addr(&gem->base.vma_node);
 		bad.size = (PAGES + 1) * PAGE_SIZE;
-		KUNIT_EXPECT_EQ(test, mock_run(client, map_fn, &bad), -EINVAL);
+		KUNIT_EXPECT_EQ(test, mock_run(client, mock_map_fn, &bad), -EINVAL);
 
 		if (!round) {
 			KUNIT_ASSERT_EQ(test, map_gem(client, &before, file, &gem->base), 0);
@@ -649,15 +593,15 @@ static void drm_test_unplug_map_after(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, map_gem(client, &map, file, &gem->base), 0);
 	for (i = 0; i < PAGES; i++)
-		KUNIT_EXPECT_EQ(test, peek(client, map.addr + i * PAGE_SIZE), 0);
-	poke(client, map.addr + PAGE_SIZE, 0x4444);
-	KUNIT_EXPECT_EQ(test, peek(client, map.addr + PAGE_SIZE), 0x4444);
+		KUNIT_EXPECT_EQ(test, mock_peek(client, map.addr + i * PAGE_SIZE), 0);
+	mock_poke(client, map.addr + PAGE_SIZE, 0x4444);
+	KUNIT_EXPECT_EQ(test, mock_peek(client, map.addr + PAGE_SIZE), 0x4444);
 	KUNIT_EXPECT_EQ(test, atomic_read(&gem->faults), 0);
 	gem_expect_untouched(test, gem);
 
 	/* Unmapping one of the two does not take away the other's memory. */
 	KUNIT_EXPECT_EQ(test, unmap(client, &before), 0);
-	KUNIT_EXPECT_EQ(test, peek(client, map.addr + PAGE_SIZE), 0x4444);
+	KUNIT_EXPECT_EQ(test, mock_peek(client, map.addr + PAGE_SIZE), 0x4444);
 	KUNIT_EXPECT_EQ(test, unmap(client, &map), 0);
 	KUNIT_EXPECT_EQ(test, records(mdev), 0);
 }
@@ -675,7 +619,7 @@ static void drm_test_unplug_map_unfinished(struct kunit *test)
 	struct mock_client *remover = mock_client_new(test);
 	struct file *file = mock_open(mdev, O_RDWR);
 	struct gem *gem = gem_new(test, file, map_funcs(test), PAGES * PAGE_SIZE);
-	struct map before = {}, map = {
+	struct mock_map before = {}, map = {
 		.file = file,
 		.offset = drm_vma_node_offset_addr(&gem->base.vma_node),
 		.size = gem->base.size,
@@ -686,7 +630,7 @@ static void drm_test_unplug_map_unfinished(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, map_gem(other, &before, file, &gem->base), 0);
 	mock_gate_init(&gate);
 	mdev->mapping = &gate;
-	mock_start(client, map_fn, &map);
+	mock_start(client, mock_map_fn, &map);
 	mock_gate_wait(test, &gate);
 	mock_start(remover, c->unregister ? mock_unregister : mock_unplug, &mdev->drm);
 	mock_wait_gone(test, &mdev->drm);
@@ -696,10 +640,10 @@ static void drm_test_unplug_map_unfinished(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, mock_finish(client), 0);
 	KUNIT_EXPECT_EQ(test, mock_finish(remover), 0);
 
-	KUNIT_EXPECT_EQ_MSG(test, peek(client, map.addr), 0,
+	KUNIT_EXPECT_EQ_MSG(test, mock_peek(client, map.addr), 0,
 			    "the map still points at the device");
-	KUNIT_EXPECT_EQ(test, peek(other, before.addr), 0);
-	poke(client, map.addr, 0x2222);
+	KUNIT_EXPECT_EQ(test, mock_peek(other, before.addr), 0);
+	mock_poke(client, map.addr, 0x2222);
 	gem_expect_untouched(test, gem);
 }
 
@@ -723,7 +667,7 @@ static void drm_test_unplug_map_locked(struct kunit *test)
 	struct mock_client *remover = mock_client_new(test);
 	struct file *file = mock_open(mdev, O_RDWR);
 	struct gem *gem = gem_new(test, file, &gem_eager_funcs, PAGES * PAGE_SIZE);
-	struct map map = {};
+	struct mock_map map = {};
 	struct mock_gate gate;
 
 	KUNIT_ASSERT_EQ(test, map_gem(client, &map, file, &gem->base), 0);
@@ -733,7 +677,7 @@ static void drm_test_unplug_map_locked(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, mock_run(remover, mock_unplug, &mdev->drm), 0);
 	complete_all(&gate.leave);
 	KUNIT_EXPECT_EQ(test, mock_finish(thread), 0);
-	KUNIT_EXPECT_EQ(test, peek(client, map.addr), 0);
+	KUNIT_EXPECT_EQ(test, mock_peek(client, map.addr), 0);
 }
 
 /* M1, M2: the same for a buffer of the shmem helper, which has its own handlers. */
@@ -743,7 +687,7 @@ static void drm_test_unplug_map_shmem(struct kunit *test)
 	struct mock_client *client = mock_client_new(test);
 	struct file *file = mock_open(mdev, O_RDWR);
 	struct drm_gem_shmem_object *shmem;
-	struct map before = {}, after = {};
+	struct mock_map before = {}, after = {};
 	unsigned int i;
 	u32 handle;
 
@@ -754,19 +698,19 @@ static void drm_test_unplug_map_shmem(struct kunit *test)
 			0);
 	KUNIT_ASSERT_EQ(test, map_gem(client, &before, file, &shmem->base), 0);
 	for (i = 0; i < PAGES; i += 2)
-		poke(client, before.addr + i * PAGE_SIZE, 0x5000 + i);
-	KUNIT_EXPECT_EQ(test, peek(client, before.addr), 0x5000);
+		mock_poke(client, before.addr + i * PAGE_SIZE, 0x5000 + i);
+	KUNIT_EXPECT_EQ(test, mock_peek(client, before.addr), 0x5000);
 
 	drm_dev_unplug(&mdev->drm);
 	KUNIT_ASSERT_EQ(test, map_gem(client, &after, file, &shmem->base), 0);
 	for (i = 0; i < PAGES; i++) {
-		KUNIT_EXPECT_EQ(test, peek(client, before.addr + i * PAGE_SIZE), 0);
-		KUNIT_EXPECT_EQ(test, peek(client, after.addr + i * PAGE_SIZE), 0);
+		KUNIT_EXPECT_EQ(test, mock_peek(client, before.addr + i * PAGE_SIZE), 0);
+		KUNIT_EXPECT_EQ(test, mock_peek(client, after.addr + i * PAGE_SIZE), 0);
 	}
-	poke(client, before.addr + PAGE_SIZE, 0x5555);
-	KUNIT_EXPECT_EQ(test, peek(client, before.addr + PAGE_SIZE), 0x5555);
-	poke(client, after.addr, 0x6666);
-	KUNIT_EXPECT_EQ(test, peek(client, after.addr), 0x6666);
+	mock_poke(client, before.addr + PAGE_SIZE, 0x5555);
+	KUNIT_EXPECT_EQ(test, mock_peek(client, before.addr + PAGE_SIZE), 0x5555);
+	mock_poke(client, after.addr, 0x6666);
+	KUNIT_EXPECT_EQ(test, mock_peek(client, after.addr), 0x6666);
 
 	KUNIT_EXPECT_EQ(test, unmap(client, &before), 0);
 	KUNIT_EXPECT_EQ(test, unmap(client, &after), 0);
@@ -785,7 +729,7 @@ static void drm_test_unplug_map_private(struct kunit *test)
 	struct mock_client *other = mock_client_new(test);
 	struct file *file = mock_open(mdev, O_RDWR), *second = mock_open(mdev, O_RDWR);
 	struct gem *gem = gem_new(test, file, map_funcs(test), PAGES * PAGE_SIZE);
-	struct map map = {}, map_second = {}, map_other = {};
+	struct mock_map map = {}, map_second = {}, map_other = {};
 	unsigned int i;
 	u32 handle;
 
@@ -797,16 +741,16 @@ static void drm_test_unplug_map_private(struct kunit *test)
 	leave_now(test, mdev);
 
 	for (i = 0; i < PAGES; i++)
-		poke(writer, map.addr + i * PAGE_SIZE, 0x7777);
+		mock_poke(writer, map.addr + i * PAGE_SIZE, 0x7777);
 	for (i = 0; i < PAGES; i++) {
-		KUNIT_EXPECT_EQ(test, peek(thread, map.addr + i * PAGE_SIZE), 0x7777);
-		KUNIT_EXPECT_EQ_MSG(test, peek(other, map_other.addr + i * PAGE_SIZE), 0,
+		KUNIT_EXPECT_EQ(test, mock_peek(thread, map.addr + i * PAGE_SIZE), 0x7777);
+		KUNIT_EXPECT_EQ_MSG(test, mock_peek(other, map_other.addr + i * PAGE_SIZE), 0,
 				    "another process can read it");
-		KUNIT_EXPECT_EQ_MSG(test, peek(writer, map_second.addr + i * PAGE_SIZE), 0,
+		KUNIT_EXPECT_EQ_MSG(test, mock_peek(writer, map_second.addr + i * PAGE_SIZE), 0,
 				    "another client in the same process can read it");
 	}
-	poke(other, map_other.addr, 0x8888);
-	KUNIT_EXPECT_EQ(test, peek(writer, map.addr), 0x7777);
+	mock_poke(other, map_other.addr, 0x8888);
+	KUNIT_EXPECT_EQ(test, mock_peek(writer, map.addr), 0x7777);
 	KUNIT_EXPECT_EQ(test, records(mdev), 3);
 
 	/* The memory of a client goes with it, and nobody is given it unwiped. */
@@ -815,7 +759,7 @@ static void drm_test_unplug_map_private(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, unmap(writer, &map), 0);
 	KUNIT_EXPECT_EQ(test, records(mdev), 1);
 	KUNIT_EXPECT_EQ(test, map_gem(writer, &map, file, &gem->base), 0);
-	KUNIT_EXPECT_EQ(test, peek(writer, map.addr), 0);
+	KUNIT_EXPECT_EQ(test, mock_peek(writer, map.addr), 0);
 }
 
 /*
@@ -831,7 +775,7 @@ static void drm_test_unplug_map_bounded(struct kunit *test)
 	struct gem *small = gem_new(test, file, &gem_pfn_funcs, PAGES * PAGE_SIZE);
 	struct gem *big = gem_new(test, file, &gem_pfn_funcs, 2 * PMD_SIZE);
 	struct gem *page = gem_new(test, file, &gem_page_funcs, PAGES * PAGE_SIZE);
-	struct map map = {}, map_big = {}, map_page = {};
+	struct mock_map map = {}, map_big = {}, map_page = {};
 	long vm_ops, present;
 	unsigned int i;
 
@@ -841,7 +785,7 @@ static void drm_test_unplug_map_bounded(struct kunit *test)
 	KUNIT_EXPECT_NE(test, vm_ops, (long)&gem_pfn_vm_ops);
 	KUNIT_EXPECT_NE(test, vm_ops, mock_run(client, vm_ops_fn, &map_page));
 	for (i = 0; i < 50; i++) {
-		map = (struct map){};
+		map = (struct mock_map){};
 		KUNIT_ASSERT_EQ(test, map_gem(client, &map, file, &small->base), 0);
 		KUNIT_EXPECT_EQ(test, mock_run(client, vm_ops_fn, &map), vm_ops);
 	}
@@ -849,16 +793,16 @@ static void drm_test_unplug_map_bounded(struct kunit *test)
 
 	drm_dev_unplug(&mdev->drm);
 	KUNIT_EXPECT_EQ(test, mock_run(client, present_fn, &map_big), 0);
-	KUNIT_EXPECT_EQ(test, peek(client, map_big.addr + PMD_SIZE), 0);
+	KUNIT_EXPECT_EQ(test, mock_peek(client, map_big.addr + PMD_SIZE), 0);
 	present = mock_run(client, present_fn, &map_big);
 	KUNIT_EXPECT_GE_MSG(test, present, PMD_SIZE / PAGE_SIZE / 2,
 			    "each page of a lost map is a fault");
 
 	/* One page, seen everywhere. */
-	poke(client, map_big.addr, 0x9999);
-	KUNIT_EXPECT_EQ(test, peek(client, map_big.addr + 2 * PMD_SIZE - PAGE_SIZE), 0x9999);
-	KUNIT_EXPECT_EQ(test, peek(client, map.addr + PAGE_SIZE), 0x9999);
-	KUNIT_EXPECT_EQ(test, peek(client, map_page.addr + PAGE_SIZE), 0x9999);
+	mock_poke(client, map_big.addr, 0x9999);
+	KUNIT_EXPECT_EQ(test, mock_peek(client, map_big.addr + 2 * PMD_SIZE - PAGE_SIZE), 0x9999);
+	KUNIT_EXPECT_EQ(test, mock_peek(client, map.addr + PAGE_SIZE), 0x9999);
+	KUNIT_EXPECT_EQ(test, mock_peek(client, map_page.addr + PAGE_SIZE), 0x9999);
 	KUNIT_EXPECT_EQ(test, records(mdev), 1);
 }
 
@@ -870,20 +814,20 @@ static void drm_test_unplug_map_split(struct kunit *test)
 	struct file *file = mock_open(mdev, O_RDWR);
 	struct gem *gem = gem_new(test, file, map_funcs(test), PAGES * PAGE_SIZE);
 	struct span hole;
-	struct map map = {};
+	struct mock_map map = {};
 
 	KUNIT_ASSERT_EQ(test, map_gem(client, &map, file, &gem->base), 0);
 	hole = (struct span){ .addr = map.addr + PAGE_SIZE, .size = PAGE_SIZE };
 	KUNIT_EXPECT_EQ(test, mock_run(client, unmap_fn, &hole), 0);
 	leave_now(test, mdev);
-	KUNIT_EXPECT_EQ(test, peek(client, map.addr), 0);
+	KUNIT_EXPECT_EQ(test, mock_peek(client, map.addr), 0);
 	hole.addr = map.addr + 4 * PAGE_SIZE;
 	KUNIT_EXPECT_EQ(test, mock_run(client, unmap_fn, &hole), 0);
 
-	poke(client, map.addr, 0xaaaa);
-	poke(client, map.addr + 2 * PAGE_SIZE, 0xbbbb);
-	poke(client, map.addr + 7 * PAGE_SIZE, 0xcccc);
-	KUNIT_EXPECT_EQ(test, peek(client, map.addr + 7 * PAGE_SIZE), 0xcccc);
+	mock_poke(client, map.addr, 0xaaaa);
+	mock_poke(client, map.addr + 2 * PAGE_SIZE, 0xbbbb);
+	mock_poke(client, map.addr + 7 * PAGE_SIZE, 0xcccc);
+	KUNIT_EXPECT_EQ(test, mock_peek(client, map.addr + 7 * PAGE_SIZE), 0xcccc);
 	gem_expect_untouched(test, gem);
 	KUNIT_EXPECT_EQ(test, records(mdev), 1);
 
@@ -901,43 +845,43 @@ static void drm_test_unplug_map_copy_on_write(struct kunit *test)
 	struct mock_client *client = mock_client_new(test);
 	struct file *file = mock_open(mdev, O_RDWR);
 	struct gem *gem = gem_new(test, file, &gem_page_funcs, PAGES * PAGE_SIZE);
-	struct map shared = {}, private = { .flags = MAP_PRIVATE }, late = private;
+	struct mock_map shared = {}, private = { .flags = MAP_PRIVATE }, late = private;
 
 	KUNIT_ASSERT_EQ(test, map_gem(client, &shared, file, &gem->base), 0);
 	KUNIT_ASSERT_EQ(test, map_gem(client, &private, file, &gem->base), 0);
-	poke(client, private.addr, 0xdddd);
-	KUNIT_EXPECT_EQ(test, peek(client, shared.addr), DEVICE_WORD);
-	KUNIT_EXPECT_EQ(test, peek(client, private.addr + PAGE_SIZE), DEVICE_WORD);
+	mock_poke(client, private.addr, 0xdddd);
+	KUNIT_EXPECT_EQ(test, mock_peek(client, shared.addr), DEVICE_WORD);
+	KUNIT_EXPECT_EQ(test, mock_peek(client, private.addr + PAGE_SIZE), DEVICE_WORD);
 
 	drm_dev_unplug(&mdev->drm);
 	KUNIT_ASSERT_EQ(test, map_gem(client, &late, file, &gem->base), 0);
-	KUNIT_EXPECT_EQ(test, peek(client, private.addr), 0xdddd);
-	KUNIT_EXPECT_EQ(test, peek(client, private.addr + PAGE_SIZE), 0);
-	KUNIT_EXPECT_EQ(test, peek(client, late.addr), 0);
-	poke(client, private.addr + PAGE_SIZE, 0xeeee);
-	poke(client, late.addr, 0xffff);
-	KUNIT_EXPECT_EQ(test, peek(client, private.addr + PAGE_SIZE), 0xeeee);
-	KUNIT_EXPECT_EQ(test, peek(client, late.addr), 0xffff);
-	KUNIT_EXPECT_EQ(test, peek(client, shared.addr), 0);
-	KUNIT_EXPECT_EQ(test, peek(client, late.addr + PAGE_SIZE), 0);
-	poke(client, shared.addr + 8, 0x1919);
-	KUNIT_EXPECT_EQ_MSG(test, peek(client, late.addr + PAGE_SIZE + 8), 0,
+	KUNIT_EXPECT_EQ(test, mock_peek(client, private.addr), 0xdddd);
+	KUNIT_EXPECT_EQ(test, mock_peek(client, private.addr + PAGE_SIZE), 0);
+	KUNIT_EXPECT_EQ(test, mock_peek(client, late.addr), 0);
+	mock_poke(client, private.addr + PAGE_SIZE, 0xeeee);
+	mock_poke(client, late.addr, 0xffff);
+	KUNIT_EXPECT_EQ(test, mock_peek(client, private.addr + PAGE_SIZE), 0xeeee);
+	KUNIT_EXPECT_EQ(test, mock_peek(client, late.addr), 0xffff);
+	KUNIT_EXPECT_EQ(test, mock_peek(client, shared.addr), 0);
+	KUNIT_EXPECT_EQ(test, mock_peek(client, late.addr + PAGE_SIZE), 0);
+	mock_poke(client, shared.addr + 8, 0x1919);
+	KUNIT_EXPECT_EQ_MSG(test, mock_peek(client, late.addr + PAGE_SIZE + 8), 0,
 			    "what was written to another map is seen here");
 	gem_expect_untouched(test, gem);
 
 	/* A driver that could not have made a private map is not asked any more. */
-	late = (struct map){ .flags = MAP_PRIVATE };
+	late = (struct mock_map){ .flags = MAP_PRIVATE };
 	gem = gem_new(test, file, &gem_pfn_funcs, PAGES * PAGE_SIZE);
 	KUNIT_ASSERT_EQ(test, map_gem(client, &late, file, &gem->base), 0);
-	KUNIT_EXPECT_EQ(test, peek(client, late.addr), 0);
-	poke(client, late.addr, 0x2020);
-	poke(client, late.addr + PAGE_SIZE, 0x2121);
-	KUNIT_EXPECT_EQ(test, peek(client, late.addr), 0x2020);
-	KUNIT_EXPECT_EQ(test, peek(client, shared.addr), 0);
+	KUNIT_EXPECT_EQ(test, mock_peek(client, late.addr), 0);
+	mock_poke(client, late.addr, 0x2020);
+	mock_poke(client, late.addr + PAGE_SIZE, 0x2121);
+	KUNIT_EXPECT_EQ(test, mock_peek(client, late.addr), 0x2020);
+	KUNIT_EXPECT_EQ(test, mock_peek(client, shared.addr), 0);
 }
 
 struct access {
-	struct map *map;
+	struct mock_map *map;
 	unsigned long offset;
 	u32 value;
 	int write;
@@ -967,7 +911,7 @@ static void drm_test_unplug_map_access(struct kunit *test)
 	struct mock_client *client = mock_client_new(test);
 	struct file *file = mock_open(mdev, O_RDWR);
 	struct gem *gem = gem_new(test, file, &gem_pfn_funcs, PAGES * PAGE_SIZE);
-	struct map map = {};
+	struct mock_map map = {};
 	struct access access = { .map = &map, .offset = PAGE_SIZE - 2, .value = 1 };
 
 	KUNIT_ASSERT_EQ(test, map_gem(client, &map, file, &gem->base), 0);
@@ -978,7 +922,7 @@ static void drm_test_unplug_map_access(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, (u16)access.value, 0);
 	access = (struct access){ .map = &map, .offset = 8, .value = 0x1234, .write = 1 };
 	KUNIT_EXPECT_EQ(test, mock_run(client, access_fn, &access), 4);
-	KUNIT_EXPECT_EQ(test, peek(client, map.addr + 8), 0x1234);
+	KUNIT_EXPECT_EQ(test, mock_peek(client, map.addr + 8), 0x1234);
 	access = (struct access){ .map = &map, .offset = 8 };
 	KUNIT_EXPECT_EQ(test, mock_run(client, access_fn, &access), 4);
 	KUNIT_EXPECT_EQ(test, access.value, 0x1234);
@@ -992,7 +936,7 @@ static void drm_test_unplug_map_dmabuf(struct kunit *test)
 	struct mock_client *client = mock_client_new(test), *other = mock_client_new(test);
 	struct file *file = mock_open(mdev, O_RDWR);
 	struct gem *gem = gem_new(test, file, map_funcs(test), PAGES * PAGE_SIZE);
-	struct map before = { .size = PAGES * PAGE_SIZE }, after, foreign;
+	struct mock_map before = { .size = PAGES * PAGE_SIZE }, after, foreign;
 	struct dma_buf *dmabuf;
 	unsigned int i;
 
@@ -1002,18 +946,18 @@ static void drm_test_unplug_map_dmabuf(struct kunit *test)
 	after = before;
 	foreign = before;
 
-	KUNIT_EXPECT_EQ(test, mock_run(client, map_fn, &before), 0);
-	KUNIT_EXPECT_EQ(test, mock_run(other, map_fn, &foreign), 0);
-	KUNIT_EXPECT_EQ(test, peek(client, before.addr), DEVICE_WORD);
+	KUNIT_EXPECT_EQ(test, mock_run(client, mock_map_fn, &before), 0);
+	KUNIT_EXPECT_EQ(test, mock_run(other, mock_map_fn, &foreign), 0);
+	KUNIT_EXPECT_EQ(test, mock_peek(client, before.addr), DEVICE_WORD);
 	leave_now(test, mdev);
-	KUNIT_EXPECT_EQ(test, mock_run(client, map_fn, &after), 0);
+	KUNIT_EXPECT_EQ(test, mock_run(client, mock_map_fn, &after), 0);
 	for (i = 0; i < PAGES; i++) {
-		KUNIT_EXPECT_EQ(test, peek(client, before.addr + i * PAGE_SIZE), 0);
-		KUNIT_EXPECT_EQ(test, peek(client, after.addr + i * PAGE_SIZE), 0);
+		KUNIT_EXPECT_EQ(test, mock_peek(client, before.addr + i * PAGE_SIZE), 0);
+		KUNIT_EXPECT_EQ(test, mock_peek(client, after.addr + i * PAGE_SIZE), 0);
 	}
-	poke(client, before.addr, 0x1717);
-	KUNIT_EXPECT_EQ(test, peek(client, before.addr), 0x1717);
-	KUNIT_EXPECT_EQ_MSG(test, peek(other, foreign.addr), 0,
+	mock_poke(client, before.addr, 0x1717);
+	KUNIT_EXPECT_EQ(test, mock_peek(client, before.addr), 0x1717);
+	KUNIT_EXPECT_EQ_MSG(test, mock_peek(other, foreign.addr), 0,
 			    "another process can read it");
 	gem_expect_untouched(test, gem);
 
@@ -1033,7 +977,7 @@ static void drm_test_unplug_map_outlives_device(struct kunit *test)
 {
 	struct mock_dev *mdev = mock_dev_alloc(test, &mock_driver);
 	struct mock_client *client = mock_client_new(test);
-	struct map map = {};
+	struct mock_map map = {};
 	struct file *file;
 	struct gem *gem;
 
@@ -1050,15 +994,15 @@ static void drm_test_unplug_map_outlives_device(struct kunit *test)
 	fput(file);
 	mock_dev_free(mdev);
 
-	KUNIT_EXPECT_EQ(test, peek(client, map.addr), 0);
-	poke(client, map.addr, 0x1818);
-	KUNIT_EXPECT_EQ(test, peek(client, map.addr), 0x1818);
+	KUNIT_EXPECT_EQ(test, mock_peek(client, map.addr), 0);
+	mock_poke(client, map.addr, 0x1818);
+	KUNIT_EXPECT_EQ(test, mock_peek(client, map.addr), 0x1818);
 	KUNIT_EXPECT_EQ(test, unmap(client, &map), 0);
 }
 
 /* What fork() does to a VMA: the copy belongs to another mm, and is opened. */
 struct fork_call {
-	struct map *map;
+	struct mock_map *map;
 	struct mm_struct *mm;
 	bool wiped;
 };
@@ -1101,7 +1045,7 @@ static void drm_test_unplug_map_fork_wipes(struct kunit *test)
 	struct mock_client *client = mock_client_new(test), *child = mock_client_new(test);
 	struct file *file = mock_open(mdev, O_RDWR);
 	struct gem *gem = gem_new(test, file, &gem_pfn_funcs, PAGES * PAGE_SIZE);
-	struct map map = {};
+	struct mock_map map = {};
 	struct fork_call call = { .map = &map, .mm = child->mm };
 
 	KUNIT_ASSERT_EQ(test, map_gem(client, &map, file, &gem->base), 0);
@@ -1114,7 +1058,7 @@ static void drm_test_unplug_map_fork_wipes(struct kunit *test)
 }
 
 struct family {
-	struct map *map;
+	struct mock_map *map;
 	struct completion go;
 	struct drm_device *dev;
 	mock_fn leave;
@@ -1128,20 +1072,20 @@ struct family {
 static int fork_child(void *data)
 {
 	struct family *family = data;
-	struct touch touch = { .addr = family->map->addr };
-	struct touch other = { .addr = family->map->addr + PAGE_SIZE };
+	struct mock_touch touch = { .addr = family->map->addr };
+	struct mock_touch other = { .addr = family->map->addr + PAGE_SIZE };
 
 	wait_for_completion(&family->go);
-	family->failed |= touch_fn(NULL, &touch);
-	family->failed |= touch_fn(NULL, &other);
+	family->failed |= mock_touch_fn(NULL, &touch);
+	family->failed |= mock_touch_fn(NULL, &other);
 	family->child_read[0] = touch.value;
 	family->child_read[1] = other.value;
 
 	touch.write = true;
 	touch.value = 0xc1;
-	family->failed |= touch_fn(NULL, &touch);
+	family->failed |= mock_touch_fn(NULL, &touch);
 	touch.write = false;
-	family->failed |= touch_fn(NULL, &touch);
+	family->failed |= mock_touch_fn(NULL, &touch);
 	family->child_kept = touch.value;
 
 	mock_fork_exit();
@@ -1151,11 +1095,11 @@ static int fork_child(void *data)
 static long fork_parent(struct mock_client *client, void *data)
 {
 	struct family *family = data;
-	struct touch touch = { .addr = family->map->addr };
+	struct mock_touch touch = { .addr = family->map->addr };
 	pid_t pid = 0;
 
 	/* Have PTEs of the device, so that there is something to copy. */
-	family->failed |= touch_fn(client, &touch);
+	family->failed |= mock_touch_fn(client, &touch);
 
 	if (family->fork_first) {
 		pid = mock_fork(fork_child, family);
@@ -1166,7 +1110,7 @@ static long fork_parent(struct mock_client *client, void *data)
 	family->leave(client, family->dev);
 	touch.write = true;
 	touch.value = 0xa1;
-	family->failed |= touch_fn(client, &touch);
+	family->failed |= mock_touch_fn(client, &touch);
 
 	if (!family->fork_first) {
 		pid = mock_fork(fork_child, family);
@@ -1178,7 +1122,7 @@ static long fork_parent(struct mock_client *client, void *data)
 	mock_fork_wait(pid);
 
 	touch.write = false;
-	family->failed |= touch_fn(client, &touch);
+	family->failed |= mock_touch_fn(client, &touch);
 	family->parent_kept = touch.value;
 
 	return 0;
@@ -1198,7 +1142,7 @@ static void drm_test_unplug_map_fork(struct kunit *test)
 		struct mock_client *client = mock_client_new(test);
 		struct file *file = mock_open(mdev, O_RDWR);
 		struct gem *gem = gem_new(test, file, c->funcs, PAGES * PAGE_SIZE);
-		struct map map = {};
+		struct mock_map map = {};
 		struct family family = {
 			.map = &map,
 			.dev = &mdev->drm,
@@ -1228,7 +1172,7 @@ static void drm_test_unplug_map_fork(struct kunit *test)
 }
 
 struct cow_family {
-	struct map *shared, *private;
+	struct mock_map *shared, *private;
 	struct completion go;
 	long failed;
 	u32 child_read;
@@ -1237,10 +1181,10 @@ struct cow_family {
 static int cow_child(void *data)
 {
 	struct cow_family *family = data;
-	struct touch touch = { .addr = family->private->addr };
+	struct mock_touch touch = { .addr = family->private->addr };
 
 	wait_for_completion(&family->go);
-	family->failed |= touch_fn(NULL, &touch);
+	family->failed |= mock_touch_fn(NULL, &touch);
 	family->child_read = touch.value;
 	mock_fork_exit();
 	return 0;
@@ -1249,19 +1193,19 @@ static int cow_child(void *data)
 static long cow_parent(struct mock_client *client, void *data)
 {
 	struct cow_family *family = data;
-	struct touch touch = { .addr = family->private->addr };
-	struct touch own = { .addr = touch.addr + PAGE_SIZE, .value = 1, .write = true };
-	struct touch leak = { .addr = family->shared->addr, .value = 0xa2, .write = true };
+	struct mock_touch touch = { .addr = family->private->addr };
+	struct mock_touch own = { .addr = touch.addr + PAGE_SIZE, .value = 1, .write = true };
+	struct mock_touch leak = { .addr = family->shared->addr, .value = 0xa2, .write = true };
 	pid_t pid;
 
 	/* A page to copy, and one that makes fork() copy what there is. */
-	family->failed |= touch_fn(client, &touch);
-	family->failed |= touch_fn(client, &own);
+	family->failed |= mock_touch_fn(client, &touch);
+	family->failed |= mock_touch_fn(client, &own);
 	pid = mock_fork(cow_child, family);
 	if (pid < 0)
 		return pid;
 
-	family->failed |= touch_fn(client, &leak);
+	family->failed |= mock_touch_fn(client, &leak);
 	complete_all(&family->go);
 	mock_fork_wait(pid);
 
@@ -1278,7 +1222,7 @@ static void drm_test_unplug_map_fork_copy_on_write(struct kunit *test)
 	struct mock_client *client = mock_client_new(test);
 	struct file *file = mock_open(mdev, O_RDWR);
 	struct gem *gem = gem_new(test, file, &gem_page_funcs, PAGES * PAGE_SIZE);
-	struct map shared = {}, private = { .flags = MAP_PRIVATE };
+	struct mock_map shared = {}, private = { .flags = MAP_PRIVATE };
 	struct cow_family family = { .shared = &shared, .private = &private };
 	long ret;
 
@@ -1297,7 +1241,7 @@ static void drm_test_unplug_map_fork_copy_on_write(struct kunit *test)
 }
 
 struct race {
-	struct map map;
+	struct mock_map map;
 	bool stop;
 	long failed;
 	unsigned long touches;
@@ -1306,7 +1250,7 @@ struct race {
 static long race_fn(struct mock_client *client, void *data)
 {
 	struct race *race = data;
-	struct touch touch = {};
+	struct mock_touch touch = {};
 	unsigned int i = 0;
 
 	while (!READ_ONCE(race->stop) && !race->failed && !signal_pending(current)) {

@@ -602,3 +602,48 @@ long mock_ioctl(struct mock_client *client, struct file *file, unsigned int cmd,
 
 	return mock_run(client, mock_ioctl_fn, &io);
 }
+
+/* What a client does with memory that it maps */
+
+long mock_map_fn(struct mock_client *client, void *data)
+{
+	struct mock_map *map = data;
+	unsigned long addr;
+
+	addr = vm_mmap(map->file, 0, map->size, PROT_READ | PROT_WRITE,
+		       map->flags ?: MAP_SHARED, map->offset);
+	if (IS_ERR_VALUE(addr))
+		return addr;
+	map->addr = addr;
+
+	return 0;
+}
+
+long mock_touch_fn(struct mock_client *client, void *data)
+{
+	struct mock_touch *touch = data;
+	void __user *uptr = (void __user *)touch->addr;
+
+	if (touch->write)
+		return copy_to_user(uptr, &touch->value, sizeof(touch->value)) ? -EFAULT : 0;
+
+	return copy_from_user(&touch->value, uptr, sizeof(touch->value)) ? -EFAULT : 0;
+}
+
+void mock_poke(struct mock_client *client, unsigned long addr, u32 value)
+{
+	struct mock_touch touch = { .addr = addr, .value = value, .write = true };
+
+	KUNIT_EXPECT_EQ_MSG(client->test, mock_run(client, mock_touch_fn, &touch), 0,
+			    "a program would get SIGBUS here");
+}
+
+u32 mock_peek(struct mock_client *client, unsigned long addr)
+{
+	struct mock_touch touch = { .addr = addr };
+
+	KUNIT_EXPECT_EQ_MSG(client->test, mock_run(client, mock_touch_fn, &touch), 0,
+			    "a program would get SIGBUS here");
+
+	return touch.value;
+}

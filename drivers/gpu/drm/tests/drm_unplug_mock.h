@@ -165,6 +165,39 @@ long mock_ioctl_fn(struct mock_client *client, void *ioctl);
 long mock_ioctl(struct mock_client *client, struct file *file, unsigned int cmd, void *arg);
 
 /**
+ * struct mock_map - a map for mock_map_fn() to make
+ * @file: the file
+ * @offset: where in it
+ * @size: how much of it, in bytes
+ * @flags: flags of mmap(), or 0 for MAP_SHARED
+ * @addr: where it is, if mock_map_fn() has returned 0
+ */
+struct mock_map {
+	struct file *file;
+	u64 offset;
+	size_t size;
+	unsigned long flags;
+	unsigned long addr;
+};
+
+/**
+ * struct mock_touch - an access for mock_touch_fn() to make
+ * @addr: address in the client
+ * @value: what is written, or has been read
+ * @write: whether it writes
+ */
+struct mock_touch {
+	unsigned long addr;
+	u32 value;
+	bool write;
+};
+
+long mock_map_fn(struct mock_client *client, void *map);
+long mock_touch_fn(struct mock_client *client, void *touch);
+void mock_poke(struct mock_client *client, unsigned long addr, u32 value);
+u32 mock_peek(struct mock_client *client, unsigned long addr);
+
+/**
  * mock_wait_until - wait for a condition that has to come true
  * @test: the test, which fails if it does not
  * @cond: the condition

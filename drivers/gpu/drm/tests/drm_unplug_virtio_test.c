@@ -621,36 +621,19 @@ static void drm_test_unplug_virtio_uuid(struct kunit *test)
 
 struct blob {
 	struct host *host;
-	struct file *file;
-	u64 offset;
-	unsigned long addr;
-	u32 value;
+	struct mock_map map;
 };
 
-static long blob_map_fn(struct mock_client *client, void *data)
-{
-	struct blob *blob = data;
-	unsigned long addr;
-
-	addr = vm_mmap(blob->file, 0, HOST_VISIBLE, PROT_READ | PROT_WRITE, MAP_SHARED,
-		       blob->offset);
-	if (IS_ERR_VALUE(addr))
-		return addr;
-	blob->addr = addr;
-
-	return 0;
-}
-
 /* Is the memory of the host behind it? */
-static long blob_is_host_fn(struct mock_client *client, void *data)
+static long map_is_host_fn(struct mock_client *client, void *data)
 {
-	struct blob *blob = data;
-	struct follow_pfnmap_args args = { .address = blob->addr };
+	struct mock_map *map = data;
+	struct follow_pfnmap_args args = { .address = map->addr };
 	bool same;
 
 	guard(mmap_read_lock)(current->mm);
 
-	args.vma = vma_lookup(current->mm, blob->addr);
+	args.vma = vma_lookup(current->mm, map->addr);
 	if (!args.vma || follow_pfnmap_start(&args))
 		return false;
 	same = args.pfn == HOST_PFN;
@@ -659,40 +642,12 @@ static long blob_is_host_fn(struct mock_client *client, void *data)
 	return same;
 }
 
-/* Does each page show the value? */
-static long blob_shows_fn(struct mock_client *client, void *data)
+static void map_expect(struct mock_client *client, const struct mock_map *map, u32 value)
 {
-	struct blob *blob = data;
-	unsigned long at;
-	u32 value;
-
-	for (at = 0; at < HOST_VISIBLE; at += PAGE_SIZE) {
-		if (copy_from_user(&value, (void __user *)(blob->addr + at), sizeof(value)))
-			return -EFAULT;
-		if (value != blob->value)
-			return -EBADMSG;
-	}
-
-	return 0;
-}
-
-static long blob_write_fn(struct mock_client *client, void *data)
-{
-	struct blob *blob = data;
 	unsigned long at;
 
-	for (at = 0; at < HOST_VISIBLE; at += PAGE_SIZE)
-		if (copy_to_user((void __user *)(blob->addr + at), &blob->value,
-				 sizeof(blob->value)))
-			return -EFAULT;
-
-	return 0;
-}
-
-static long blob_shows(struct mock_client *client, struct blob *blob, u32 value)
-{
-	blob->value = value;
-	return mock_run(client, blob_shows_fn, blob);
+	for (at = 0; at < map->size; at += PAGE_SIZE)
+		KUNIT_EXPECT_EQ(client->test, mock_peek(client, map->addr + at), value);
 }
 
 static void blob_new(struct kunit *test, struct mock_client *client, struct blob *blob,
@@ -708,14 +663,15 @@ static void blob_new(struct kunit *test, struct mock_client *client, struct blob
 
 	KUNIT_ASSERT_FALSE(test, pfn_valid(HOST_PFN));
 	blob->host = host_new(test, HOST_BLOBS);
-	blob->file = host_open(test, blob->host);
+	blob->map.file = host_open(test, blob->host);
 	if (stalled)
 		host_stall(blob->host);
-	KUNIT_ASSERT_EQ(test, 0, mock_ioctl(client, blob->file,
+	KUNIT_ASSERT_EQ(test, 0, mock_ioctl(client, blob->map.file,
 					    DRM_IOCTL_VIRTGPU_RESOURCE_CREATE_BLOB, &create));
 	map.handle = create.bo_handle;
-	KUNIT_ASSERT_EQ(test, 0, mock_ioctl(client, blob->file, DRM_IOCTL_VIRTGPU_MAP, &map));
-	blob->offset = map.offset;
+	KUNIT_ASSERT_EQ(test, 0, mock_ioctl(client, blob->map.file, DRM_IOCTL_VIRTGPU_MAP, &map));
+	blob->map.offset = map.offset;
+	blob->map.size = HOST_VISIBLE;
 }
 
 /*
@@ -725,24 +681,26 @@ static void blob_new(struct kunit *test, struct mock_client *client, struct blob
 static void drm_test_unplug_virtio_host_visible(struct kunit *test)
 {
 	struct mock_client *client = mock_client_new(test), *remover = mock_client_new(test);
-	struct blob blob = {}, late;
+	struct blob blob = {};
+	struct mock_map late;
+	unsigned long at;
 
 	blob_new(test, client, &blob, false);
-	KUNIT_ASSERT_EQ(test, mock_run(client, blob_map_fn, &blob), 0);
-	KUNIT_EXPECT_TRUE(test, mock_run(client, blob_is_host_fn, &blob));
+	KUNIT_ASSERT_EQ(test, mock_run(client, mock_map_fn, &blob.map), 0);
+	KUNIT_EXPECT_TRUE(test, mock_run(client, map_is_host_fn, &blob.map));
 
 	KUNIT_EXPECT_EQ(test, mock_run(remover, host_unplug, blob.host), 0);
-	KUNIT_EXPECT_FALSE(test, mock_run(client, blob_is_host_fn, &blob));
-	KUNIT_EXPECT_EQ(test, blob_shows(client, &blob, 0), 0);
-	late = blob;
-	KUNIT_EXPECT_EQ(test, mock_run(client, blob_map_fn, &late), 0);
-	KUNIT_EXPECT_NE(test, late.addr, blob.addr);
-	KUNIT_EXPECT_EQ(test, blob_shows(client, &late, 0), 0);
+	KUNIT_EXPECT_FALSE(test, mock_run(client, map_is_host_fn, &blob.map));
+	map_expect(client, &blob.map, 0);
+	late = blob.map;
+	KUNIT_EXPECT_EQ(test, mock_run(client, mock_map_fn, &late), 0);
+	KUNIT_EXPECT_NE(test, late.addr, blob.map.addr);
+	map_expect(client, &late, 0);
 
-	blob.value = 1;
-	KUNIT_EXPECT_EQ(test, mock_run(client, blob_write_fn, &blob), 0);
-	KUNIT_EXPECT_EQ(test, blob_shows(client, &blob, 1), 0);
-	KUNIT_EXPECT_FALSE(test, mock_run(client, blob_is_host_fn, &blob));
+	for (at = 0; at < HOST_VISIBLE; at += PAGE_SIZE)
+		mock_poke(client, blob.map.addr + at, 1);
+	map_expect(client, &blob.map, 1);
+	KUNIT_EXPECT_FALSE(test, mock_run(client, map_is_host_fn, &blob.map));
 }
 
 /* T1, M2: a client waits in mmap() for a host that does not answer, and tries again. */
@@ -752,13 +710,13 @@ static void drm_test_unplug_virtio_host_visible_wait(struct kunit *test)
 	struct blob blob = {};
 
 	blob_new(test, client, &blob, true);
-	mock_start(client, blob_map_fn, &blob);
+	mock_start(client, mock_map_fn, &blob.map);
 	mock_wait_asleep(client);
 
 	KUNIT_EXPECT_EQ(test, mock_run(remover, host_unplug, blob.host), 0);
 	KUNIT_EXPECT_EQ(test, mock_finish(client), -ENODEV);
-	KUNIT_EXPECT_EQ(test, mock_run(client, blob_map_fn, &blob), 0);
-	KUNIT_EXPECT_EQ(test, blob_shows(client, &blob, 0), 0);
+	KUNIT_EXPECT_EQ(test, mock_run(client, mock_map_fn, &blob.map), 0);
+	map_expect(client, &blob.map, 0);
 }
 
 static struct kunit_case drm_unplug_virtio_tests[] = {
