@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <linux/kfd_ioctl.h>
@@ -265,6 +266,71 @@ static void kfd_locked(void)
 	result(true, strerror(errno));
 }
 
+/* As kfd_priv.h has it: the page of doorbells that a process has of a GPU. */
+#define KFD_MMAP_TYPE_DOORBELL	(3ull << 62)
+#define KFD_MMAP_GPU_ID_SHIFT	46
+#define DOORBELL		16
+
+/* A process with a map of registers. When it is told to, it looks at it, and ends with 0 if that
+ * is memory which reads as zeros and can be written.
+ */
+static void kfd_map_process(int told, int ready)
+{
+	struct kfd_ioctl_acquire_vm_args acquire = { };
+	int kfd = open("/dev/kfd", O_RDWR | O_CLOEXEC);
+	volatile uint32_t *map;
+	char byte = 0;
+
+	acquire.drm_fd = sim_open(sim_card(), "renderD");
+	acquire.gpu_id = kfd_gpu_id();
+	if (kfd < 0 || ioctl(kfd, AMDKFD_IOC_ACQUIRE_VM, &acquire))
+		_exit(10);
+	map = mmap(NULL, sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE, MAP_SHARED, kfd,
+		   KFD_MMAP_TYPE_DOORBELL | (uint64_t)acquire.gpu_id << KFD_MMAP_GPU_ID_SHIFT);
+	if (map == MAP_FAILED)
+		_exit(11);
+	map[DOORBELL] = 0x5a5a;
+	if (map[DOORBELL] != 0x5a5a || write(ready, &byte, 1) != 1 || read(told, &byte, 1) != 1)
+		_exit(12);
+	if (!byte)
+		_exit(map[DOORBELL] == 0x5a5a ? 0 : 1);
+	if (map[DOORBELL])
+		_exit(2);
+	map[DOORBELL] = 0x5b5b;
+	_exit(map[DOORBELL] == 0x5b5b ? 0 : 3);
+}
+
+static void kfd_map(void)
+{
+	int told[2], ready[2], status, error = 0;
+	static char text[80];
+	char byte = !control;
+	pid_t child;
+
+	check(!pipe(told) && !pipe(ready));
+	child = fork();
+	if (!child)
+		kfd_map_process(told[0], ready[1]);
+	close(ready[1]);
+	check(read(ready[0], &byte, 1) == 1);
+	if (!control)
+		error = sysfs_remove();
+	byte = !control;
+	/* It may have been killed. */
+	signal(SIGPIPE, SIG_IGN);
+	close(told[0]);
+	if (write(told[1], &byte, 1) != 1)
+		error = error ?: -EPIPE;
+	check(waitpid(child, &status, 0) == child);
+	if (WIFSIGNALED(status))
+		snprintf(text, sizeof(text), "killed by SIG%s", sigabbrev_np(WTERMSIG(status)));
+	else if (WEXITSTATUS(status) == 2)
+		snprintf(text, sizeof(text), "old content");
+	else if (status || error)
+		snprintf(text, sizeof(text), "status %d, error %d", WEXITSTATUS(status), error);
+	result(status || error, *text ? text : NULL);
+}
+
 /* --- 5, 6: the driver comes back while a file is open ------------------------------------------- */
 
 static int held_fd = -1;
@@ -341,6 +407,7 @@ static const struct {
 	{ "rebind-fails", rebind_fails },
 	{ "list-corruption", list_corruption },
 	{ "failed-probe", failed_probe },
+	{ "kfd-map", kfd_map },
 };
 
 static unsigned int chosen;
@@ -363,6 +430,6 @@ int main(int argc, char **argv)
 		if (!strcmp(argv[1], bugs[chosen].name))
 			return run_tests(tests, 1, no_args);
 	}
-	fprintf(stderr, "usage: bugs deadlock|null-dereference|unbounded-removal|kfd-locked|rebind-fails|list-corruption|failed-probe [control]\n");
+	fprintf(stderr, "usage: bugs deadlock|null-dereference|unbounded-removal|kfd-locked|rebind-fails|list-corruption|failed-probe|kfd-map [control]\n");
 	return 2;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * One unplug, and what there is to see: what worked before, what the client saw, which registers
- * were touched after. Judges nothing; prints "key: value" lines, which ../run sets side by side.
+ * were touched after. Judges nothing; prints "key: value" lines, which ../run sets side by side, and judges.
  *
  *	scenario DEVICE remove|unbind|surprise
  *
@@ -23,6 +23,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <linux/dma-buf.h>
 #include <xf86drm.h>
 #include <radeon_drm.h>
 
@@ -34,7 +35,7 @@
 
 static struct gpu gpu;
 static struct buffer vram, gtt;
-static int card_fd, dma_buf, sync_fd = -1;
+static int card_fd, dma_buf, sync_fd;
 static bool is_amdgpu;
 static struct amdgpu_cs_fence stalled;
 
@@ -263,12 +264,19 @@ static void after(void)
 		close(fd);
 }
 
+/* The fence of the work that writes the buffer: radeon gives no other way to it. */
+static int dma_buf_fence(void)
+{
+	struct dma_buf_export_sync_file args = { .flags = DMA_BUF_SYNC_READ, .fd = -1 };
+
+	check_ok(ioctl(dma_buf, DMA_BUF_IOCTL_EXPORT_SYNC_FILE, &args));
+	return args.fd;
+}
+
 static void fences(void)
 {
 	struct pollfd poll_fd = { .fd = sync_fd, .events = POLLIN };
 
-	if (sync_fd < 0)
-		return;
 	if (poll(&poll_fd, 1, 0) == 1) {
 		struct sync_file_info_ {
 			char name[32];
@@ -348,8 +356,7 @@ static void scene(void)
 	before();
 	sim_fault(sim_card(), "stall", SDMA_RINGS);
 	check_ok(work(0, 0x200));
-	if (is_amdgpu)
-		sync_fd = gpu_sync_file(&gpu, &stalled);
+	sync_fd = is_amdgpu ? gpu_sync_file(&gpu, &stalled) : dma_buf_fence();
 	for (i = 0; i < sizeof(sleepers) / sizeof(*sleepers); i++)
 		pthread_create(&sleepers[i].thread, NULL, sleep_thread, &sleepers[i]);
 	signal(SIGBUS, on_bus);
