@@ -581,7 +581,8 @@ TEST(U3_handlers_that_start_late)
 
 	if (!driver_is("bochs-drm") && !driver_is("cirrus-qemu") && !driver_is("vkms") &&
 	    !driver_is("udl"))
-		SKIP(return, "the handlers of %s are not ready for that", dev.driver);
+		SKIP(return, "the handlers of %s need the section that this goes around",
+		     dev.driver);
 	if (!write_late("Y"))
 		SKIP(return, "no drm.debug_unplug_late");
 	pid = fork();
