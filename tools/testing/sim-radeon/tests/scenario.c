@@ -351,6 +351,8 @@ static void scene(void)
 	size_t i;
 	void *map;
 
+	/* What the kernel says of the slot would be drawn before the driver knows of anything. */
+	write_file("/sys/class/vtconsole/vtcon1/bind", "0");
 	prepare_pull(device, how);
 	open_client();
 	before();
