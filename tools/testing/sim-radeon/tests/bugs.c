@@ -205,7 +205,7 @@ static uint32_t kfd_gpu_id(void)
 }
 
 /* A process that uses the card for computing, until it is killed. */
-static pid_t kfd_process(void (*on_bus_error)(int signal))
+static pid_t kfd_process(unsigned int card, void (*on_bus_error)(int signal))
 {
 	int ready[2];
 	pid_t child;
@@ -218,7 +218,7 @@ static pid_t kfd_process(void (*on_bus_error)(int signal))
 		int kfd = open("/dev/kfd", O_RDWR | O_CLOEXEC);
 
 		signal(SIGBUS, on_bus_error);
-		acquire.drm_fd = sim_open(sim_card(), "renderD");
+		acquire.drm_fd = sim_open(card, "renderD");
 		acquire.gpu_id = kfd_gpu_id();
 		ok = kfd >= 0 && !ioctl(kfd, AMDKFD_IOC_ACQUIRE_VM, &acquire);
 		if (write(ready[1], &ok, 1) != 1)
@@ -237,13 +237,21 @@ static void caught(int signal)
 static void null_dereference(void)
 {
 	if (!control)
-		kfd_process(SIG_DFL);
+		kfd_process(sim_card(), SIG_DFL);
 	judge_removal(surprise());
+}
+
+/* The card that goes is none of KFD's, but another one is. */
+static void kfd_unsupported(void)
+{
+	if (!control)
+		kfd_process(sim_card() + 1, SIG_DFL);
+	judge_removal(sysfs_remove());
 }
 
 static void unbounded(void)
 {
-	pid_t process = kfd_process(control ? SIG_DFL : caught);
+	pid_t process = kfd_process(sim_card(), control ? SIG_DFL : caught);
 	int error = sysfs_remove();
 
 	kill(process, SIGKILL);
@@ -408,6 +416,7 @@ static const struct {
 	{ "list-corruption", list_corruption },
 	{ "failed-probe", failed_probe },
 	{ "kfd-map", kfd_map },
+	{ "kfd-unsupported", kfd_unsupported },
 };
 
 static unsigned int chosen;
@@ -430,6 +439,6 @@ int main(int argc, char **argv)
 		if (!strcmp(argv[1], bugs[chosen].name))
 			return run_tests(tests, 1, no_args);
 	}
-	fprintf(stderr, "usage: bugs deadlock|null-dereference|unbounded-removal|kfd-locked|rebind-fails|list-corruption|failed-probe|kfd-map [control]\n");
+	fprintf(stderr, "usage: bugs deadlock|null-dereference|unbounded-removal|kfd-locked|rebind-fails|list-corruption|failed-probe|kfd-map|kfd-unsupported [control]\n");
 	return 2;
 }
