@@ -14,6 +14,7 @@ struct completion;
 struct device;
 struct dma_buf;
 struct drm_device;
+struct drm_gem_shmem_object;
 struct drm_wedge_task_info;
 struct sg_table;
 struct vm_area_struct;
@@ -75,6 +76,9 @@ int drm_dev_map_sgtable(struct drm_device *dev, struct sg_table *sgt,
 			enum dma_data_direction dir);
 void drm_dev_unmap_sgtable(struct drm_device *dev, struct sg_table *sgt,
 			   enum dma_data_direction dir);
+int drm_dev_map_shmem(struct drm_gem_shmem_object *shmem, struct sg_table *sgt);
+void drm_dev_unmap_shmem(struct drm_gem_shmem_object *shmem);
+void drm_dev_release_shmem(struct drm_gem_shmem_object *shmem);
 int drm_dev_dmabuf_begin_cpu_access(struct dma_buf *dmabuf, enum dma_data_direction dir);
 bool drm_dev_fence_end(struct dma_fence *fence, int error);
 bool drm_dev_fence_force(const struct drm_device *dev, struct dma_fence *fence);

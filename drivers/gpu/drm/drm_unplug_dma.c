@@ -10,6 +10,7 @@
 #include <linux/slab.h>
 #include <linux/wait_bit.h>
 
+#include <drm/drm_gem_shmem_helper.h>
 #include <drm/drm_print.h>
 #include <drm/drm_unplug.h>
 
@@ -28,6 +29,10 @@
  * and the pages of GEM SHMEM objects, and unmaps it when the remove callback of the
  * driver has returned: the hardware is off then, and not before. The tables stay
  * until their owners free them, but the addresses in them mean nothing any more.
+ *
+ * Some drivers unmap and free the table of a GEM SHMEM object without the helper. So
+ * core keeps such a record by the object, until that is released, and looks at the
+ * object, under its reservation lock, whether it still has that table.
  *
  * Drivers based on TTM have ttm_device_unmap_dma() for their own buffers. Coherent
  * memory (GEM DMA) cannot be unmapped without being freed and is left to the last
@@ -81,6 +86,7 @@ static void drm_unplug_dma_add(struct drm_unplug *unplug, struct drm_unplug_dma 
 {
 	dma->sgt = sgt;
 	dma->attach = attach;
+	dma->shmem = NULL;
 	dma->dir = dir;
 	dma->mapped = true;
 
@@ -100,7 +106,7 @@ static bool drm_unplug_dma_del(struct drm_unplug *unplug, const struct sg_table 
 
 	scoped_guard(spinlock, &unplug->dma_lock) {
 		hash_for_each_possible(unplug->dma, dma, node, (unsigned long)sgt)
-			if (dma->sgt == sgt)
+			if (!dma->shmem && dma->sgt == sgt)
 				break;
 		if (dma)
 			hash_del(&dma->node);
@@ -176,6 +182,131 @@ void drm_dev_unmap_sgtable(struct drm_device *dev, struct sg_table *sgt,
 	drm_unplug_dma_unmapped(unplug);
 }
 EXPORT_SYMBOL(drm_dev_unmap_sgtable);
+
+static struct drm_unplug_dma *drm_unplug_shmem_find(struct drm_unplug *unplug,
+						    const struct drm_gem_shmem_object *shmem)
+{
+	struct drm_unplug_dma *dma;
+
+	lockdep_assert_held(&unplug->dma_lock);
+
+	hash_for_each_possible(unplug->dma, dma, node, (unsigned long)shmem)
+		if (dma->shmem == shmem)
+			return dma;
+
+	return NULL;
+}
+
+/**
+ * drm_dev_map_shmem - map the pages of a GEM SHMEM object until the driver is unbound
+ * @shmem: the object
+ * @sgt: its pages, which the caller makes its &drm_gem_shmem_object.sgt
+ *
+ * Like drm_dev_map_sgtable(), but the driver may unmap and free @sgt by itself, as
+ * long as it clears &drm_gem_shmem_object.sgt under the same lock.
+ *
+ * Context: Process context, reservation lock of the object held.
+ *
+ * Returns:
+ * 0 or a negative errno of dma_map_sgtable().
+ */
+int drm_dev_map_shmem(struct drm_gem_shmem_object *shmem, struct sg_table *sgt)
+{
+	struct drm_device *dev = shmem->base.dev;
+	struct drm_unplug *unplug = drm_unplug_of(dev);
+	struct drm_unplug_dma *dma, *new;
+	int ret;
+
+	dma_resv_assert_held(shmem->base.resv);
+
+	new = drm_unplug_dma_new(dev);
+	if (!new)
+		return -ENOMEM;
+
+	ret = dma_map_sgtable(dev->dev, sgt, DMA_BIDIRECTIONAL, 0);
+	if (ret) {
+		kfree(new);
+		return ret;
+	}
+
+	*new = (struct drm_unplug_dma) {
+		.sgt = sgt, .shmem = shmem, .dir = DMA_BIDIRECTIONAL, .mapped = true,
+	};
+	scoped_guard(spinlock, &unplug->dma_lock) {
+		/* It had a table before. */
+		dma = drm_unplug_shmem_find(unplug, shmem);
+		if (dma) {
+			dma->sgt = sgt;
+			dma->mapped = true;
+		} else {
+			hash_add(unplug->dma, &new->node, (unsigned long)shmem);
+			new = NULL;
+		}
+	}
+	kfree(new);
+
+	return 0;
+}
+EXPORT_SYMBOL(drm_dev_map_shmem);
+
+/**
+ * drm_dev_unmap_shmem - undo drm_dev_map_shmem()
+ * @shmem: the object, which still has the table; any other will do as well
+ *
+ * Context: Process context, reservation lock of the object held.
+ */
+void drm_dev_unmap_shmem(struct drm_gem_shmem_object *shmem)
+{
+	struct drm_device *dev = shmem->base.dev;
+	struct drm_unplug *unplug = drm_unplug_of(dev);
+	struct drm_unplug_dma *dma;
+	bool mapped = true;
+
+	dma_resv_assert_held(shmem->base.resv);
+
+	scoped_guard(spinlock, &unplug->dma_lock) {
+		dma = drm_unplug_shmem_find(unplug, shmem);
+		if (dma) {
+			mapped = dma->mapped || dma->sgt != shmem->sgt;
+			dma->mapped = false;
+			/* The next one may have the same address. */
+			dma->sgt = NULL;
+		}
+		if (mapped)
+			atomic_inc(&unplug->dma_unmapping);
+	}
+	if (!mapped)
+		return;
+	dma_unmap_sgtable(dev->dev, shmem->sgt, DMA_BIDIRECTIONAL, 0);
+	drm_unplug_dma_unmapped(unplug);
+}
+EXPORT_SYMBOL(drm_dev_unmap_shmem);
+
+/**
+ * drm_dev_release_shmem - a GEM SHMEM object is released
+ * @shmem: the object, which has no table any more
+ *
+ * To be called before its reservation object goes.
+ *
+ * Context: Process context. May have to wait for the end of a driver, see
+ * drm_unplug_dma_unmap(), which is not long.
+ */
+void drm_dev_release_shmem(struct drm_gem_shmem_object *shmem)
+{
+	struct drm_unplug *unplug = drm_unplug_of(shmem->base.dev);
+	struct drm_unplug_dma *dma;
+
+	scoped_guard(spinlock, &unplug->dma_lock) {
+		dma = drm_unplug_shmem_find(unplug, shmem);
+		if (dma) {
+			/* Who looks at the object has no reference to it. */
+			wait_var_event_spinlock(&dma->used, !dma->used, &unplug->dma_lock);
+			hash_del(&dma->node);
+		}
+	}
+	kfree(dma);
+}
+EXPORT_SYMBOL(drm_dev_release_shmem);
 
 /**
  * drm_unplug_map_attachment - map a dma-buf that a device imports
@@ -278,9 +409,8 @@ static bool drm_unplug_dma_lock_resv(struct dma_resv *resv, unsigned long end)
 	return true;
 }
 
-static void drm_unplug_imports_unmap(struct drm_unplug *unplug)
+static void drm_unplug_imports_unmap(struct drm_unplug *unplug, unsigned long end)
 {
-	unsigned long end = jiffies + DRM_UNPLUG_DMA_WAIT;
 	struct drm_unplug_dma *dma;
 	struct dma_buf *dmabuf;
 	int bucket = 0;
@@ -302,6 +432,67 @@ static void drm_unplug_imports_unmap(struct drm_unplug *unplug)
 	}
 }
 
+/* A GEM SHMEM object that is mapped, in @bucket or behind it. It stays while it is used. */
+static struct drm_unplug_dma *drm_unplug_shmem_next(struct drm_unplug *unplug, int *bucket)
+{
+	struct drm_unplug_dma *dma;
+
+	guard(spinlock)(&unplug->dma_lock);
+	for (; *bucket < HASH_SIZE(unplug->dma); (*bucket)++) {
+		hlist_for_each_entry(dma, &unplug->dma[*bucket], node) {
+			if (dma->shmem && dma->mapped && !dma->tried) {
+				dma->tried = true;
+				dma->used = true;
+				return dma;
+			}
+		}
+	}
+
+	return NULL;
+}
+
+/* The reservation lock of the object is held. */
+static void drm_unplug_shmem_unmap(struct drm_unplug *unplug, struct drm_unplug_dma *dma)
+{
+	struct sg_table *sgt = dma->shmem->sgt;
+	bool mapped;
+
+	scoped_guard(spinlock, &unplug->dma_lock) {
+		/* If it is another one, the driver has freed that which core knew. */
+		mapped = dma->mapped && dma->sgt == sgt;
+		if (!mapped)
+			dma->sgt = NULL;
+		dma->mapped = false;
+	}
+	if (mapped)
+		dma_unmap_sgtable(unplug->dev->dev, sgt, dma->dir, 0);
+}
+
+static void drm_unplug_shmems_unmap(struct drm_unplug *unplug, unsigned long end)
+{
+	struct drm_unplug_dma *dma;
+	unsigned int locked = 0;
+	int bucket = 0;
+
+	while ((dma = drm_unplug_shmem_next(unplug, &bucket))) {
+		struct dma_resv *resv = dma->shmem->base.resv;
+
+		if (drm_unplug_dma_lock_resv(resv, end)) {
+			drm_unplug_shmem_unmap(unplug, dma);
+			dma_resv_unlock(resv);
+		} else {
+			locked++;
+		}
+
+		guard(spinlock)(&unplug->dma_lock);
+		dma->used = false;
+		wake_up_var_locked(&dma->used, &unplug->dma_lock);
+	}
+
+	if (locked)
+		drm_warn(unplug->dev, "%u buffers are locked and stay mapped\n", locked);
+}
+
 /**
  * drm_unplug_dma_unmap - take all memory from a device whose driver is unbound
  * @unplug: state of the device
@@ -314,19 +505,21 @@ static void drm_unplug_imports_unmap(struct drm_unplug *unplug)
  */
 void drm_unplug_dma_unmap(struct drm_unplug *unplug)
 {
+	unsigned long end = jiffies + DRM_UNPLUG_DMA_WAIT;
 	struct drm_unplug_dma *dma;
 	int bucket;
 
 	for (bucket = 0; bucket < HASH_SIZE(unplug->dma); bucket++) {
 		guard(spinlock)(&unplug->dma_lock);
 		hlist_for_each_entry(dma, &unplug->dma[bucket], node) {
-			if (dma->attach || !dma->mapped)
+			if (dma->attach || dma->shmem || !dma->mapped)
 				continue;
 			dma_unmap_sgtable(unplug->dev->dev, dma->sgt, dma->dir, 0);
 			dma->mapped = false;
 		}
 	}
-	drm_unplug_imports_unmap(unplug);
+	drm_unplug_shmems_unmap(unplug, end);
+	drm_unplug_imports_unmap(unplug, end);
 	wait_var_event(&unplug->dma_unmapping, !atomic_read(&unplug->dma_unmapping));
 }
 

@@ -31,6 +31,7 @@ struct dma_fence;
 struct dma_fence_ops;
 struct drm_file;
 struct drm_gem_object;
+struct drm_gem_shmem_object;
 struct drm_unplug_slot;
 struct drm_unplug_slots;
 struct eventfd_ctx;
@@ -263,16 +264,23 @@ void drm_unplug_dmabufs_revoke(struct drm_unplug *unplug);
  * @node: entry in &drm_unplug.dma
  * @sgt: the table
  * @attach: of an imported dma-buf, else NULL
+ * @shmem: the object that this is the record of, else NULL; it may have another
+ *	table by now, or none
  * @dir: direction of the transfers
  * @mapped: core has not unmapped it; protected by &drm_unplug.dma_lock, and that of
- *	an import by the reservation lock of the dma-buf as well
+ *	an import or of @shmem by the reservation lock as well
+ * @tried: it was the turn of @shmem to be unmapped
+ * @used: @shmem must not be released yet
  */
 struct drm_unplug_dma {
 	struct hlist_node node;
 	struct sg_table *sgt;
 	struct dma_buf_attachment *attach;
+	struct drm_gem_shmem_object *shmem;
 	enum dma_data_direction dir;
 	bool mapped;
+	bool tried;
+	bool used;
 };
 
 struct sg_table *drm_unplug_map_attachment(struct drm_device *dev,

@@ -985,6 +985,166 @@ static void drm_test_unplug_dma_shmem(struct kunit *test)
 	drm_dev_put(im.dev);
 }
 
+/* What some drivers do when a context ends. */
+static void shmem_free_table(struct drm_gem_shmem_object *shmem)
+{
+	dma_resv_lock(shmem->base.resv, NULL);
+	dma_unmap_sgtable(shmem->base.dev->dev, shmem->sgt, DMA_BIDIRECTIONAL, 0);
+	sg_free_table(shmem->sgt);
+	kfree(shmem->sgt);
+	shmem->sgt = NULL;
+	dma_resv_unlock(shmem->base.resv);
+}
+
+/*
+ * T3, D3: a driver may free the table of an object by itself, and let the helper make
+ * a new one. KASAN reports a look at one that is freed. The object is released before
+ * the driver is unbound, or after.
+ */
+static void drm_test_unplug_dma_shmem_freed(struct kunit *test)
+{
+	struct drm_gem_shmem_object *shmem[4];
+	unsigned int i, mapped, known;
+	struct import im;
+
+	import_dev_new(test, &im);
+	for (i = 0; i < ARRAY_SIZE(shmem); i++) {
+		shmem[i] = drm_gem_shmem_create(im.dev, SIZE);
+		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, shmem[i]);
+		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, drm_gem_shmem_get_pages_sgt(shmem[i]));
+		shmem_free_table(shmem[i]);
+		/* The other count of the pages is the table's. */
+		if (i < 2)
+			continue;
+		dma_resv_lock(shmem[i]->base.resv, NULL);
+		drm_gem_shmem_put_pages_locked(shmem[i]);
+		dma_resv_unlock(shmem[i]->base.resv);
+		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, drm_gem_shmem_get_pages_sgt(shmem[i]));
+	}
+	drm_gem_object_put(&shmem[0]->base);
+	drm_gem_object_put(&shmem[2]->base);
+	tables(&im, &mapped, &known);
+	KUNIT_EXPECT_EQ(test, known, 2);
+
+	import_unbind(NULL, &im);
+	tables(&im, &mapped, &known);
+	KUNIT_EXPECT_EQ(test, mapped, 0);
+	KUNIT_EXPECT_NOT_NULL(test, shmem[3]->sgt);
+	drm_gem_object_put(&shmem[1]->base);
+	drm_gem_object_put(&shmem[3]->base);
+	tables(&im, &mapped, &known);
+	KUNIT_EXPECT_EQ(test, known, 0);
+	drm_dev_put(im.dev);
+}
+
+/* T1, T2: nor does who keeps an object locked, and the others are unmapped. */
+static void drm_test_unplug_dma_shmem_locked(struct kunit *test)
+{
+	struct mock_client *remover = mock_client_new(test);
+	struct drm_gem_shmem_object *shmem[3];
+	unsigned int i, mapped, known;
+	struct import im;
+
+	import_dev_new(test, &im);
+	for (i = 0; i < ARRAY_SIZE(shmem); i++) {
+		shmem[i] = drm_gem_shmem_create(im.dev, SIZE);
+		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, shmem[i]);
+		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, drm_gem_shmem_get_pages_sgt(shmem[i]));
+	}
+	dma_resv_lock(shmem[1]->base.resv, NULL);
+	KUNIT_EXPECT_EQ(test, mock_run(remover, import_unbind, &im), 0);
+	tables(&im, &mapped, &known);
+	KUNIT_EXPECT_EQ(test, mapped, 1);
+	dma_resv_unlock(shmem[1]->base.resv);
+	for (i = 0; i < ARRAY_SIZE(shmem); i++)
+		drm_gem_object_put(&shmem[i]->base);
+	tables(&im, &mapped, &known);
+	KUNIT_EXPECT_EQ(test, known, 0);
+	drm_dev_put(im.dev);
+}
+
+static bool shmem_used(struct import *im)
+{
+	struct drm_unplug *unplug = drm_unplug_of(im->dev);
+	struct drm_unplug_dma *dma;
+	unsigned int bucket;
+
+	guard(spinlock)(&unplug->dma_lock);
+	hash_for_each(unplug->dma, bucket, dma, node)
+		if (dma->used)
+			return true;
+
+	return false;
+}
+
+static long shmem_release(struct mock_client *client, void *shmem)
+{
+	drm_dev_release_shmem(shmem);
+
+	return 0;
+}
+
+/* T5: an object stays while the end of a driver looks at it. */
+static void drm_test_unplug_dma_shmem_race(struct kunit *test)
+{
+	struct mock_client *client = mock_client_new(test), *remover = mock_client_new(test);
+	struct drm_gem_shmem_object *shmem;
+	unsigned int mapped, known;
+	struct import im;
+
+	import_dev_new(test, &im);
+	shmem = drm_gem_shmem_create(im.dev, SIZE);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, shmem);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, drm_gem_shmem_get_pages_sgt(shmem));
+	dma_resv_lock(shmem->base.resv, NULL);
+	mock_start(remover, import_unbind, &im);
+	mock_wait_until(test, shmem_used(&im));
+	mock_start(client, shmem_release, shmem);
+	KUNIT_EXPECT_FALSE(test, mock_returns_early(client));
+	dma_resv_unlock(shmem->base.resv);
+	KUNIT_EXPECT_EQ(test, mock_finish(client), 0);
+	KUNIT_EXPECT_EQ(test, mock_finish(remover), 0);
+	tables(&im, &mapped, &known);
+	KUNIT_EXPECT_EQ(test, known, 0);
+	/* Without its record, nothing tells the helper that it is unmapped. */
+	sg_free_table(shmem->sgt);
+	kfree(shmem->sgt);
+	shmem->sgt = NULL;
+	drm_gem_object_put(&shmem->base);
+	drm_dev_put(im.dev);
+}
+
+/* T3: the same for a table that a driver has asked to be mapped. */
+static void drm_test_unplug_dma_table(struct kunit *test)
+{
+	unsigned int i, mapped, known;
+	struct page *page = alloc_page(GFP_KERNEL);
+	struct sg_table sgts[2];
+	struct import im;
+
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	import_dev_new(test, &im);
+	for (i = 0; i < ARRAY_SIZE(sgts); i++) {
+		KUNIT_ASSERT_EQ(test, sg_alloc_table(&sgts[i], 1, GFP_KERNEL), 0);
+		sg_set_page(sgts[i].sgl, page, PAGE_SIZE, 0);
+		KUNIT_EXPECT_EQ(test, drm_dev_map_sgtable(im.dev, &sgts[i], DMA_TO_DEVICE), 0);
+	}
+	drm_dev_unmap_sgtable(im.dev, &sgts[0], DMA_TO_DEVICE);
+	tables(&im, &mapped, &known);
+	KUNIT_EXPECT_EQ(test, mapped, 1);
+	KUNIT_EXPECT_EQ(test, known, 1);
+	import_unbind(NULL, &im);
+	tables(&im, &mapped, &known);
+	KUNIT_EXPECT_EQ(test, mapped, 0);
+	drm_dev_unmap_sgtable(im.dev, &sgts[1], DMA_TO_DEVICE);
+	tables(&im, &mapped, &known);
+	KUNIT_EXPECT_EQ(test, known, 0);
+	for (i = 0; i < ARRAY_SIZE(sgts); i++)
+		sg_free_table(&sgts[i]);
+	__free_page(page);
+	drm_dev_put(im.dev);
+}
+
 static struct kunit_case drm_unplug_dmabuf_tests[] = {
 	KUNIT_CASE_PARAM(drm_test_unplug_dmabuf_attach, dmabuf_case_gen_params),
 	KUNIT_CASE_PARAM(drm_test_unplug_dmabuf_map, dmabuf_case_gen_params),
@@ -1005,6 +1165,10 @@ static struct kunit_case drm_unplug_dmabuf_tests[] = {
 	KUNIT_CASE_PARAM(drm_test_unplug_dma_import_race, import_case_gen_params),
 	KUNIT_CASE_PARAM(drm_test_unplug_dma_import_unmapping, import_case_gen_params),
 	KUNIT_CASE_PARAM(drm_test_unplug_dma_shmem, import_case_gen_params),
+	KUNIT_CASE_PARAM(drm_test_unplug_dma_shmem_freed, import_case_gen_params),
+	KUNIT_CASE_PARAM(drm_test_unplug_dma_shmem_locked, import_case_gen_params),
+	KUNIT_CASE_PARAM(drm_test_unplug_dma_shmem_race, import_case_gen_params),
+	KUNIT_CASE_PARAM(drm_test_unplug_dma_table, import_case_gen_params),
 	{}
 };
 
