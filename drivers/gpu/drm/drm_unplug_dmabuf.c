@@ -74,7 +74,9 @@ struct drm_unplug_dmabuf {
 	/* The driver was passed by, and must not be asked to undo it. */
 	bool vmap_gone;
 	struct work_struct revoke_work;
-	struct list_head late;
+	/* Somebody has a reference in order to revoke it, and the use of @taken. */
+	bool revoking;
+	struct list_head taken;
 };
 
 static struct drm_unplug_dmabuf *drm_unplug_dmabuf_find(struct drm_unplug *unplug,
@@ -315,16 +317,80 @@ static int drm_unplug_dmabuf_ops_add(struct drm_unplug *unplug,
 	return 0;
 }
 
+/* A reference to a dma-buf that is in the list, or false if it is on its way out. */
+static bool drm_unplug_dmabuf_get(struct drm_unplug_dmabuf *buf)
+{
+	struct dma_buf *dmabuf = buf->dmabuf;
+	struct file *file;
+
+	/* A dma-buf can last longer than its file, which then is something else. */
+	file = get_file_active(&dmabuf->file);
+	if (!file)
+		return false;
+	if (file->private_data == dmabuf)
+		return true;
+	fput(file);
+
+	return false;
+}
+
+static void drm_unplug_dmabuf_revoke(struct drm_unplug_dmabuf *buf)
+{
+	struct drm_unplug *unplug = buf->unplug;
+	struct dma_buf *dmabuf = buf->dmabuf;
+	struct drm_unplug_dmabuf_ops *ops;
+
+	dma_resv_assert_held(dmabuf->resv);
+
+	scoped_guard(spinlock, &unplug->dmabufs_lock)
+		list_for_each_entry(ops, &unplug->dmabuf_ops, node)
+			if (ops->driver == dmabuf->ops)
+				WRITE_ONCE(dmabuf->ops, &ops->gone.ops);
+
+	dma_buf_invalidate_mappings(dmabuf);
+}
+
+/* Undoes what drm_unplug_dmabufs_take() did. */
+static void drm_unplug_dmabuf_revoked(struct drm_unplug_dmabuf *buf)
+{
+	struct drm_unplug *unplug = buf->unplug;
+	struct dma_buf *dmabuf = buf->dmabuf;
+
+	scoped_guard(spinlock, &unplug->dmabufs_lock)
+		buf->revoking = false;
+
+	if (atomic_dec_and_test(&unplug->dmabufs_revoking))
+		wake_up_var(&unplug->dmabufs_revoking);
+
+	/* Can be the last thing that keeps the device. */
+	dma_buf_put(dmabuf);
+}
+
+static void drm_unplug_dmabuf_revoke_work(struct work_struct *work)
+{
+	struct drm_unplug_dmabuf *buf =
+		container_of(work, struct drm_unplug_dmabuf, revoke_work);
+	struct dma_buf *dmabuf = buf->dmabuf;
+
+	dma_resv_lock(dmabuf->resv, NULL);
+	drm_unplug_dmabuf_revoke(buf);
+	dma_resv_unlock(dmabuf->resv);
+
+	drm_unplug_dmabuf_revoked(buf);
+}
+
 /**
  * drm_unplug_dmabuf_add - a buffer is exported
  * @dev: device that exports it
  * @dmabuf: the dma-buf, which holds a reference to @dev until
  *	drm_unplug_dmabuf_del() is called
  *
- * Can be called again when the driver has set the callbacks.
+ * Can be called again when the driver has set the callbacks. On error, the caller
+ * drops the dma-buf.
  *
  * Returns:
- * 0 or -ENOMEM.
+ * 0, -ENOMEM, or -ENODEV if the device is gone, so that the dma-buf may not be
+ * revoked any more.
  */
 int drm_unplug_dmabuf_add(struct drm_device *dev, struct dma_buf *dmabuf)
 {
@@ -338,19 +404,22 @@ int drm_unplug_dmabuf_add(struct drm_device *dev, struct dma_buf *dmabuf)
 
 	scoped_guard(spinlock, &unplug->dmabufs_lock)
 		buf = drm_unplug_dmabuf_find(unplug, dmabuf);
-	if (buf)
-		return 0;
+	if (!buf) {
+		buf = kzalloc_obj(*buf);
+		if (!buf)
+			return -ENOMEM;
 
-	buf = kzalloc_obj(*buf);
-	if (!buf)
-		return -ENOMEM;
+		buf->unplug = unplug;
+		buf->dmabuf = dmabuf;
+		INIT_WORK(&buf->revoke_work, drm_unplug_dmabuf_revoke_work);
+		scoped_guard(spinlock, &unplug->dmabufs_lock)
+			hash_add(unplug->dmabufs, &buf->node, (unsigned long)dmabuf);
+	}
 
-	buf->unplug = unplug;
-	buf->dmabuf = dmabuf;
+	/* An unplug that sets this later finds the callbacks that are there now. */
 	guard(spinlock)(&unplug->dmabufs_lock);
-	hash_add(unplug->dmabufs, &buf->node, (unsigned long)dmabuf);
 
-	return 0;
+	return READ_ONCE(unplug->gone) ? -ENODEV : 0;
 }
 
 /**
@@ -363,7 +432,7 @@ int drm_unplug_dmabuf_add(struct drm_device *dev, struct dma_buf *dmabuf)
  * those that set the callbacks afterwards.
  *
  * Returns:
- * 0 or -ENOMEM.
+ * 0 or an error of drm_unplug_dmabuf_add().
  */
 int drm_unplug_export(struct drm_gem_object *obj, struct dma_buf *dmabuf)
 {
@@ -400,90 +469,51 @@ void drm_unplug_dmabuf_del(struct drm_device *dev, struct dma_buf *dmabuf)
 	kfree(buf);
 }
 
-/* A reference to a dma-buf that is in the list, or false if it is on its way out. */
-static bool drm_unplug_dmabuf_get(struct drm_unplug_dmabuf *buf)
+/* Those of the dma-bufs of a device that nobody is about to revoke. */
+static void drm_unplug_dmabufs_take(struct drm_unplug *unplug, struct list_head *bufs)
 {
-	struct dma_buf *dmabuf = buf->dmabuf;
-	struct file *file;
+	struct drm_unplug_dmabuf *buf;
+	struct hlist_node *tmp;
+	int bucket;
 
-	/* A dma-buf can last longer than its file, which then is something else. */
-	file = get_file_active(&dmabuf->file);
-	if (!file)
-		return false;
-	if (file->private_data == dmabuf)
-		return true;
-	fput(file);
-
-	return false;
-}
-
-static void drm_unplug_dmabuf_revoke(struct drm_unplug_dmabuf *buf)
-{
-	struct drm_unplug *unplug = buf->unplug;
-	struct dma_buf *dmabuf = buf->dmabuf;
-	struct drm_unplug_dmabuf_ops *ops;
-
-	dma_resv_assert_held(dmabuf->resv);
-
-	scoped_guard(spinlock, &unplug->dmabufs_lock)
-		list_for_each_entry(ops, &unplug->dmabuf_ops, node)
-			if (ops->driver == dmabuf->ops)
-				WRITE_ONCE(dmabuf->ops, &ops->gone.ops);
-
-	dma_buf_invalidate_mappings(dmabuf);
-}
-
-static void drm_unplug_dmabuf_revoke_work(struct work_struct *work)
-{
-	struct drm_unplug_dmabuf *buf =
-		container_of(work, struct drm_unplug_dmabuf, revoke_work);
-	struct drm_unplug *unplug = buf->unplug;
-	struct dma_buf *dmabuf = buf->dmabuf;
-
-	dma_resv_lock(dmabuf->resv, NULL);
-	drm_unplug_dmabuf_revoke(buf);
-	dma_resv_unlock(dmabuf->resv);
-
-	if (atomic_dec_and_test(&unplug->dmabufs_late))
-		wake_up_var(&unplug->dmabufs_late);
-
-	/* Can be the last thing that keeps the device. */
-	dma_buf_put(dmabuf);
+	guard(spinlock)(&unplug->dmabufs_lock);
+	hash_for_each_safe(unplug->dmabufs, bucket, tmp, buf, node) {
+		if (buf->revoking || !drm_unplug_dmabuf_get(buf))
+			continue;
+		buf->revoking = true;
+		atomic_inc(&unplug->dmabufs_revoking);
+		list_add(&buf->taken, bufs);
+	}
 }
 
 /**
  * drm_unplug_dmabufs_revoke - take the dma-bufs of a gone device from its driver
  * @unplug: state of the device
  *
- * To be called when no section runs any more, so that nothing is exported.
+ * To be called when no section runs any more. What is exported from then on fails.
+ * Several tasks can call this at a time: each takes those that are left, and waits
+ * for the others' as it waits for the worker.
  */
 void drm_unplug_dmabufs_revoke(struct drm_unplug *unplug)
 {
 	struct drm_unplug_dmabuf *buf, *next;
-	struct hlist_node *tmp;
 	LIST_HEAD(bufs);
-	int bucket;
 
-	scoped_guard(spinlock, &unplug->dmabufs_lock)
-		hash_for_each_safe(unplug->dmabufs, bucket, tmp, buf, node)
-			if (drm_unplug_dmabuf_get(buf))
-				list_add(&buf->late, &bufs);
-
-	list_for_each_entry_safe(buf, next, &bufs, late) {
+	drm_unplug_dmabufs_take(unplug, &bufs);
+	list_for_each_entry_safe(buf, next, &bufs, taken) {
 		struct dma_buf *dmabuf = buf->dmabuf;
 
 		if (!dma_resv_trylock(dmabuf->resv)) {
-			INIT_WORK(&buf->revoke_work, drm_unplug_dmabuf_revoke_work);
-			atomic_inc(&unplug->dmabufs_late);
 			queue_work(drm_unplug_wq, &buf->revoke_work);
 			continue;
 		}
 		drm_unplug_dmabuf_revoke(buf);
 		dma_resv_unlock(dmabuf->resv);
-		dma_buf_put(dmabuf);
+		drm_unplug_dmabuf_revoked(buf);
 	}
 
-	wait_var_event_timeout(&unplug->dmabufs_late, !atomic_read(&unplug->dmabufs_late),
+	wait_var_event_timeout(&unplug->dmabufs_revoking,
+			       !atomic_read(&unplug->dmabufs_revoking),
 			       DRM_UNPLUG_DMABUF_WAIT);
 }
 
@@ -492,7 +522,7 @@ void drm_unplug_dmabufs_init(struct drm_unplug *unplug)
 	spin_lock_init(&unplug->dmabufs_lock);
 	INIT_LIST_HEAD(&unplug->dmabuf_ops);
 	hash_init(unplug->dmabufs);
-	atomic_set(&unplug->dmabufs_late, 0);
+	atomic_set(&unplug->dmabufs_revoking, 0);
 }
 
 void drm_unplug_dmabufs_fini(struct drm_unplug *unplug)

@@ -148,8 +148,8 @@ struct drm_unplug {
 	/** @dmabufs: what the device has exported */
 	DECLARE_HASHTABLE(dmabufs, 6);
 
-	/** @dmabufs_late: those that are still to be revoked by a worker */
-	atomic_t dmabufs_late;
+	/** @dmabufs_revoking: how many are being revoked, by a worker or by others */
+	atomic_t dmabufs_revoking;
 
 	/** @dma_lock: protects @dma */
 	spinlock_t dma_lock;

@@ -44,13 +44,14 @@
  * @calls: how often the driver was asked for anything
  * @gate: where pin() stops, if set
  * @unmapping: where unmap() stops, if set
+ * @exporting: where export() stops before it sets callbacks of its own, if set
  */
 struct buffer {
 	struct drm_gem_object base;
 	void *memory;
 	int pins, maps, vmaps, cpu;
 	int calls;
-	struct mock_gate *gate, *unmapping;
+	struct mock_gate *gate, *unmapping, *exporting;
 };
 
 static struct buffer *to_buffer(struct drm_gem_object *obj)
@@ -223,8 +224,11 @@ static struct dma_buf *own_export(struct drm_gem_object *obj, int flags)
 {
 	struct dma_buf *dmabuf = drm_gem_prime_export(obj, flags);
 
-	if (!IS_ERR(dmabuf))
-		dmabuf->ops = &own_ops;
+	if (IS_ERR(dmabuf))
+		return dmabuf;
+	if (to_buffer(obj)->exporting)
+		mock_gate_pass(to_buffer(obj)->exporting);
+	dmabuf->ops = &own_ops;
 
 	return dmabuf;
 }
@@ -279,6 +283,7 @@ struct importer {
 	struct kunit *test;
 	struct dma_buf_attachment *attach;
 	struct sg_table *sgt;
+	struct mock_gate *gate;
 	int told;
 };
 
@@ -288,6 +293,8 @@ static void importer_told(struct dma_buf_attachment *attach)
 
 	dma_resv_assert_held(attach->dmabuf->resv);
 	importer->told++;
+	if (importer->gate)
+		mock_gate_pass(importer->gate);
 	if (importer->sgt)
 		dma_buf_unmap_attachment(attach, importer->sgt, DMA_BIDIRECTIONAL);
 	importer->sgt = NULL;
@@ -598,6 +605,123 @@ static void drm_test_unplug_dmabuf_locked(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, importer.told, 1);
 	dma_buf_detach(scene.dmabuf, importer.attach);
 	scene_end(test, &scene, calls);
+}
+
+static long wedge_fn(struct mock_client *client, void *dev)
+{
+	return drm_dev_wedge(dev, DRM_WEDGE_RECOVERY_REBIND, NULL);
+}
+
+/*
+ * T5: two tasks that close a device do not mind each other's buffers, and none waits
+ * for long for the other, whom an importer may hold up. Whoever is late is revoked
+ * by the worker, once.
+ */
+static void drm_test_unplug_dmabuf_concurrent(struct kunit *test)
+{
+	struct mock_client *first = mock_client_new(test), *second = mock_client_new(test);
+	struct mock_dev *mdev = mock_dev_new(test), *other = mock_dev_new(test);
+	struct file *file = mock_open(mdev, O_RDWR);
+	struct importer importers[4] = {};
+	struct dma_buf *dmabufs[4];
+	struct mock_gate gate;
+	unsigned int i;
+
+	mock_gate_init(&gate);
+	for (i = 0; i < ARRAY_SIZE(dmabufs); i++) {
+		dmabufs[i] = buffer_export(test, file, buffer_new(test, mdev, &core_funcs));
+		import(&importers[i], test, dmabufs[i], other->parent, true);
+		/* The first that is reached, whichever it is. */
+		importers[i].gate = &gate;
+	}
+	dma_resv_lock(dmabufs[0]->resv, NULL);
+
+	mock_start(first, wedge_fn, &mdev->drm);
+	mock_gate_wait(test, &gate);
+	KUNIT_EXPECT_EQ(test, mock_run(second, wedge_fn, &mdev->drm), 0);
+	KUNIT_EXPECT_EQ(test, mock_run(second, mock_unplug, &mdev->drm), 0);
+	KUNIT_EXPECT_FALSE(test, mock_returned(first));
+	complete_all(&gate.leave);
+	KUNIT_EXPECT_EQ(test, mock_finish(first), 0);
+	KUNIT_EXPECT_EQ(test, importers[0].told, 0);
+	dma_resv_unlock(dmabufs[0]->resv);
+	mock_wait_until(test, READ_ONCE(importers[0].told));
+
+	for (i = 0; i < ARRAY_SIZE(dmabufs); i++) {
+		/* Whoever tells it has the lock. */
+		dma_resv_lock(dmabufs[i]->resv, NULL);
+		KUNIT_EXPECT_EQ(test, importers[i].told, 1);
+		dma_resv_unlock(dmabufs[i]->resv);
+		dma_buf_detach(dmabufs[i], importers[i].attach);
+		dma_buf_put(dmabufs[i]);
+	}
+	mock_close(file);
+	mock_wait_until(test, (flush_delayed_fput(), !records(mdev)));
+}
+
+struct export_call {
+	struct file *file;
+	struct buffer *buffer;
+};
+
+/* Not as an ioctl, but in no section, as KFD exports. */
+static long export_fn(struct mock_client *client, void *data)
+{
+	struct export_call *call = data;
+	struct drm_file *priv = mock_drm_file(call->file);
+	struct dma_buf *dmabuf;
+	u32 handle;
+	long ret;
+
+	ret = drm_gem_handle_create(priv, &call->buffer->base, &handle);
+	if (ret)
+		return ret;
+	dmabuf = drm_gem_prime_handle_to_dmabuf(priv->minor->dev, priv, handle, O_RDWR);
+	if (IS_ERR(dmabuf))
+		return PTR_ERR(dmabuf);
+	dma_buf_put(dmabuf);
+
+	return 0;
+}
+
+/* B1: what is exported when a device has gone would keep the callbacks of its driver. */
+static void drm_test_unplug_dmabuf_export_late(struct kunit *test)
+{
+	const struct dmabuf_case *c = test->param_value;
+	struct mock_client *client = mock_client_new(test);
+	struct mock_dev *mdev = mock_dev_new(test);
+	struct export_call call = { .file = mock_open(mdev, O_RDWR) };
+
+	call.buffer = buffer_new(test, mdev, c->funcs);
+	if (c->unregister)
+		drm_dev_unregister(&mdev->drm);
+	else
+		drm_dev_unplug(&mdev->drm);
+	KUNIT_EXPECT_EQ(test, mock_run(client, export_fn, &call), -ENODEV);
+	drm_gem_object_put(&call.buffer->base);
+	flush_delayed_fput();
+	KUNIT_EXPECT_EQ(test, records(mdev), 0);
+}
+
+/* B1: the same if the device goes when the driver has yet to set its callbacks. */
+static void drm_test_unplug_dmabuf_export_race(struct kunit *test)
+{
+	struct mock_client *client = mock_client_new(test);
+	struct mock_dev *mdev = mock_dev_new(test);
+	struct export_call call = { .file = mock_open(mdev, O_RDWR) };
+	struct mock_gate gate;
+
+	mock_gate_init(&gate);
+	call.buffer = buffer_new(test, mdev, &own_funcs);
+	call.buffer->exporting = &gate;
+	mock_start(client, export_fn, &call);
+	mock_gate_wait(test, &gate);
+	drm_dev_unplug(&mdev->drm);
+	complete_all(&gate.leave);
+	KUNIT_EXPECT_EQ(test, mock_finish(client), -ENODEV);
+	drm_gem_object_put(&call.buffer->base);
+	flush_delayed_fput();
+	KUNIT_EXPECT_EQ(test, records(mdev), 0);
 }
 
 struct attach_call {
@@ -1154,6 +1278,9 @@ static struct kunit_case drm_unplug_dmabuf_tests[] = {
 	KUNIT_CASE_PARAM(drm_test_unplug_dmabuf_vmap_late, dmabuf_case_gen_params),
 	KUNIT_CASE_PARAM(drm_test_unplug_dmabuf_cpu_access, dmabuf_case_gen_params),
 	KUNIT_CASE(drm_test_unplug_dmabuf_locked),
+	KUNIT_CASE(drm_test_unplug_dmabuf_concurrent),
+	KUNIT_CASE_PARAM(drm_test_unplug_dmabuf_export_late, dmabuf_case_gen_params),
+	KUNIT_CASE(drm_test_unplug_dmabuf_export_race),
 	KUNIT_CASE(drm_test_unplug_dmabuf_in_flight),
 	KUNIT_CASE(drm_test_unplug_dmabuf_import),
 	KUNIT_CASE_PARAM(drm_test_unplug_dmabuf_outlives_device, dmabuf_case_gen_params),
