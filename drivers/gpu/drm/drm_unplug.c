@@ -558,6 +558,8 @@ void drm_unplug_abort(struct drm_device *dev)
 {
 	WRITE_ONCE(dev->unplugged, true);
 	drm_unplug_drain(drm_unplug_of(dev));
+	scoped_guard(spinlock_irq, &dev->event_lock)
+		drm_unplug_send_events(dev);
 	drm_unplug_maps_zap(drm_unplug_of(dev));
 	drm_unplug_dmabufs_revoke(drm_unplug_of(dev));
 }

@@ -437,6 +437,24 @@ static void drm_test_unplug_vblank_event(struct kunit *test)
 	drm_crtc_vblank_on(crtc);
 }
 
+/* U5: and of a device that is wedged, which may stay like that for long. */
+static void drm_test_unplug_vblank_event_wedge(struct kunit *test)
+{
+	struct drm_crtc *crtc = crtc_new(test);
+	struct mock_dev *mdev = to_mock_dev(crtc->dev);
+	struct mock_client *client = mock_client_new(test);
+	struct file *file = mock_open(mdev, O_RDWR | O_NONBLOCK);
+	union drm_wait_vblank arg = {
+		.request = { .type = _DRM_VBLANK_RELATIVE | _DRM_VBLANK_EVENT, .sequence = 1 },
+	};
+
+	KUNIT_EXPECT_EQ(test, mock_ioctl(client, file, DRM_IOCTL_WAIT_VBLANK, &arg), 0);
+	KUNIT_EXPECT_EQ(test, drm_dev_wedge(crtc->dev, DRM_WEDGE_RECOVERY_REBIND, NULL), 0);
+	KUNIT_EXPECT_EQ(test, read_now(client, file), sizeof(struct drm_event_vblank));
+	KUNIT_EXPECT_EQ(test, read_now(client, file), -ENODEV);
+	KUNIT_EXPECT_EQ(test, poll_now(file), 0);
+}
+
 /* Syncobjs */
 
 struct fence {
@@ -908,6 +926,7 @@ static struct kunit_case drm_unplug_waits_tests[] = {
 	KUNIT_CASE_PARAM(drm_test_unplug_vblank_wait, mock_leave_params),
 	KUNIT_CASE_PARAM(drm_test_unplug_vblank_console, mock_leave_params),
 	KUNIT_CASE_PARAM(drm_test_unplug_vblank_event, mock_leave_params),
+	KUNIT_CASE(drm_test_unplug_vblank_event_wedge),
 	KUNIT_CASE_PARAM(drm_test_unplug_syncobj_wait, wait_case_gen_params),
 	KUNIT_CASE(drm_test_unplug_syncobj_wait_other_device),
 	KUNIT_CASE(drm_test_unplug_syncobj_find_fence),
