@@ -670,7 +670,8 @@ static void drm_sched_end(struct drm_gpu_scheduler *sched, int error)
  * @sched: scheduler instance
  *
  * For a driver that lets what runs come to an end before it stops the hardware
- * and calls drm_sched_unplug(). One more job may be on its way.
+ * and calls drm_sched_unplug(). One more job may be on its way, for which see
+ * drm_sched_halt().
  *
  * Context: Any context.
  */
@@ -679,6 +680,26 @@ void drm_sched_pause(struct drm_gpu_scheduler *sched)
 	WRITE_ONCE(sched->pause_submit, true);
 }
 EXPORT_SYMBOL(drm_sched_pause);
+
+/**
+ * drm_sched_halt - give the hardware no more jobs, nor the one on its way
+ * @sched: scheduler instance
+ *
+ * For good: nothing starts the scheduler again. What has been given to the
+ * hardware by then can be waited for.
+ *
+ * Context: Process context, sleeps. Waits for &drm_sched_backend_ops.run_job, so
+ * call drm_sched_pause() first and make sure that the hardware has room for jobs.
+ */
+void drm_sched_halt(struct drm_gpu_scheduler *sched)
+{
+	if (!sched->sched_rq)
+		return;
+
+	drm_sched_pause(sched);
+	disable_work_sync(&sched->work_run_job);
+}
+EXPORT_SYMBOL(drm_sched_halt);
 
 /**
  * drm_sched_unplug - end all jobs of a scheduler, its hardware is gone
@@ -723,7 +744,7 @@ static void drm_sched_drain(struct drm_gpu_scheduler *sched)
 	struct dma_fence *fence;
 	long left;
 
-	disable_work_sync(&sched->work_run_job);
+	drm_sched_halt(sched);
 
 	end = jiffies + min_t(long, sched->timeout, DRM_SCHED_DRAIN_MAX) + DRM_SCHED_DRAIN;
 	while ((fence = drm_sched_unfinished(sched))) {

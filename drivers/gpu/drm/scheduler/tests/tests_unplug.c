@@ -830,6 +830,80 @@ static void unplug_orderly_hang(struct kunit *test)
 	drm_mock_sched_entity_free(entity);
 }
 
+/* F3: a job whose work is queued already does not get to the hardware. */
+struct unplug_blocker {
+	struct work_struct work;
+	struct completion done;
+};
+
+static void unplug_block(struct work_struct *work)
+{
+	wait_for_completion(&container_of(work, struct unplug_blocker, work)->done);
+}
+
+static void unplug_halt(struct kunit *test)
+{
+	struct unplug_ctx *ctx = test->priv;
+	struct drm_gpu_scheduler *sched = &ctx->sched->base, never = {};
+	struct drm_mock_sched_entity *entity = unplug_entity(test);
+	struct unplug_blocker blocker = {
+		.done = COMPLETION_INITIALIZER_ONSTACK(blocker.done),
+	};
+	struct unplug_job job;
+
+	INIT_WORK_ONSTACK(&blocker.work, unplug_block);
+	queue_work(sched->submit_wq, &blocker.work);
+	job = unplug_submit(test, entity, NULL, 0);
+	KUNIT_ASSERT_TRUE(test, work_pending(&sched->work_run_job));
+
+	drm_sched_halt(&never);
+	drm_sched_halt(sched);
+	complete(&blocker.done);
+	/* As a timeout handler does when it is through. */
+	drm_sched_wqueue_start(sched);
+	flush_workqueue(sched->submit_wq);
+	destroy_work_on_stack(&blocker.work);
+	KUNIT_EXPECT_EQ(test, atomic_read(&ctx->sched->hw_timeline.next_seqno), 0);
+	KUNIT_EXPECT_FALSE(test, dma_fence_is_signaled(job.fence));
+
+	drm_dev_unplug(ctx->drm);
+	drm_sched_unplug(sched);
+	unplug_expect(test, &job, -ENODEV);
+	unplug_sched_fini(test);
+	unplug_expect_freed(test, 1);
+
+	dma_fence_put(job.fence);
+	drm_mock_sched_entity_free(entity);
+}
+
+/* F2: a job finds no scheduler to run it, as all are just being ended. */
+static void unplug_none_ready(struct kunit *test)
+{
+	struct unplug_ctx *ctx = test->priv;
+	struct drm_mock_scheduler *other = drm_mock_sched_new(test, MAX_SCHEDULE_TIMEOUT);
+	struct drm_gpu_scheduler *list[] = { &ctx->sched->base, &other->base };
+	struct drm_mock_sched_entity *entity;
+	struct unplug_job job;
+
+	entity = kunit_kzalloc(test, sizeof(*entity), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, entity);
+	entity->test = test;
+	KUNIT_ASSERT_EQ(test, drm_sched_entity_init(&entity->base, DRM_SCHED_PRIORITY_NORMAL,
+						    list, ARRAY_SIZE(list), NULL), 0);
+
+	list[0]->ready = false;
+	list[1]->ready = false;
+	job = unplug_submit(test, entity, NULL, 0);
+	unplug_wait_running(test, &job);
+
+	unplug_by_call(test);
+	unplug_expect(test, &job, -ENODEV);
+
+	dma_fence_put(job.fence);
+	drm_mock_sched_entity_free(entity);
+	drm_mock_sched_fini(other);
+}
+
 /* It may be called more than once, and for a scheduler that was never used. */
 static void unplug_twice(struct kunit *test)
 {
@@ -860,6 +934,8 @@ static struct kunit_case unplug_tests[] = {
 	KUNIT_CASE(unplug_flush_late),
 	KUNIT_CASE(unplug_orderly),
 	KUNIT_CASE(unplug_orderly_hang),
+	KUNIT_CASE(unplug_halt),
+	KUNIT_CASE(unplug_none_ready),
 	KUNIT_CASE(unplug_twice),
 	{}
 };
