@@ -13,6 +13,7 @@
 struct completion;
 struct device;
 struct dma_buf;
+struct dma_buf_attachment;
 struct drm_device;
 struct drm_gem_shmem_object;
 struct drm_wedge_task_info;
@@ -79,6 +80,10 @@ void drm_dev_unmap_sgtable(struct drm_device *dev, struct sg_table *sgt,
 int drm_dev_map_shmem(struct drm_gem_shmem_object *shmem, struct sg_table *sgt);
 void drm_dev_unmap_shmem(struct drm_gem_shmem_object *shmem);
 void drm_dev_release_shmem(struct drm_gem_shmem_object *shmem);
+struct sg_table *drm_dev_map_attachment(struct drm_device *dev,
+					struct dma_buf_attachment *attach);
+void drm_dev_unmap_attachment(struct drm_device *dev, struct dma_buf_attachment *attach,
+			      struct sg_table *sgt);
 int drm_dev_dmabuf_begin_cpu_access(struct dma_buf *dmabuf, enum dma_data_direction dir);
 bool drm_dev_fence_end(struct dma_fence *fence, int error);
 bool drm_dev_fence_force(const struct drm_device *dev, struct dma_fence *fence);

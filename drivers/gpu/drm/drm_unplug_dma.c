@@ -309,7 +309,66 @@ void drm_dev_release_shmem(struct drm_gem_shmem_object *shmem)
 EXPORT_SYMBOL(drm_dev_release_shmem);
 
 /**
- * drm_unplug_map_attachment - map a dma-buf that a device imports
+ * drm_dev_map_attachment - map a dma-buf for a device until its driver is unbound
+ * @dev: DRM device, the importer
+ * @attach: its attachment
+ *
+ * Like dma_buf_map_attachment(), both ways, but what is still mapped when the driver
+ * is unbound is unmapped then, and the table is freed. See the overview on DMA
+ * mappings. For drivers that do not use drm_gem_prime_import().
+ *
+ * Context: Process context, with the reservation lock of the dma-buf held. In a
+ * section of the device, or where the driver cannot be unbound for other reasons.
+ *
+ * Returns:
+ * The table, as dma_buf_map_attachment() does, or an ERR_PTR().
+ */
+struct sg_table *drm_dev_map_attachment(struct drm_device *dev,
+					struct dma_buf_attachment *attach)
+{
+	struct drm_unplug_dma *dma;
+	struct sg_table *sgt;
+
+	dma = drm_unplug_dma_new(dev);
+	if (!dma)
+		return ERR_PTR(-ENOMEM);
+
+	sgt = dma_buf_map_attachment(attach, DMA_BIDIRECTIONAL);
+	if (IS_ERR(sgt)) {
+		kfree(dma);
+		return sgt;
+	}
+	drm_unplug_dma_add(drm_unplug_of(dev), dma, sgt, attach, DMA_BIDIRECTIONAL);
+
+	return sgt;
+}
+EXPORT_SYMBOL(drm_dev_map_attachment);
+
+/**
+ * drm_dev_unmap_attachment - undo drm_dev_map_attachment()
+ * @dev: DRM device, the importer
+ * @attach: its attachment
+ * @sgt: what was mapped, by core or by the driver itself; core may have unmapped it
+ *
+ * Context: Process context, with the reservation lock of the dma-buf held.
+ */
+void drm_dev_unmap_attachment(struct drm_device *dev, struct dma_buf_attachment *attach,
+			      struct sg_table *sgt)
+{
+	struct drm_unplug *unplug = drm_unplug_of(dev);
+
+	/* Who unmaps it on behalf of core has this lock, and relies on @attach. */
+	dma_resv_assert_held(attach->dmabuf->resv);
+
+	if (!drm_unplug_dma_del(unplug, sgt))
+		return;
+	dma_buf_unmap_attachment(attach, sgt, DMA_BIDIRECTIONAL);
+	drm_unplug_dma_unmapped(unplug);
+}
+EXPORT_SYMBOL(drm_dev_unmap_attachment);
+
+/**
+ * drm_unplug_map_attachment - drm_dev_map_attachment() without the lock
  * @dev: the importer
  * @attach: its attachment
  *
@@ -321,42 +380,28 @@ EXPORT_SYMBOL(drm_dev_release_shmem);
 struct sg_table *drm_unplug_map_attachment(struct drm_device *dev,
 					   struct dma_buf_attachment *attach)
 {
-	struct drm_unplug_dma *dma;
 	struct sg_table *sgt;
 
-	dma = drm_unplug_dma_new(dev);
-	if (!dma)
-		return ERR_PTR(-ENOMEM);
-
-	sgt = dma_buf_map_attachment_unlocked(attach, DMA_BIDIRECTIONAL);
-	if (IS_ERR(sgt)) {
-		kfree(dma);
-		return sgt;
-	}
-	drm_unplug_dma_add(drm_unplug_of(dev), dma, sgt, attach, DMA_BIDIRECTIONAL);
+	dma_resv_lock(attach->dmabuf->resv, NULL);
+	sgt = drm_dev_map_attachment(dev, attach);
+	dma_resv_unlock(attach->dmabuf->resv);
 
 	return sgt;
 }
 
 /**
- * drm_unplug_unmap_attachment - undo drm_unplug_map_attachment()
+ * drm_unplug_unmap_attachment - drm_dev_unmap_attachment() without the lock
  * @dev: the importer
  * @attach: its attachment
- * @sgt: what was mapped, by core or by the driver itself; core may have unmapped it
+ * @sgt: what was mapped
  *
  * Context: Process context, takes the reservation lock of the dma-buf.
  */
 void drm_unplug_unmap_attachment(struct drm_device *dev, struct dma_buf_attachment *attach,
 				 struct sg_table *sgt)
 {
-	struct drm_unplug *unplug = drm_unplug_of(dev);
-
-	/* Who unmaps it on behalf of core has this lock, and relies on @attach. */
 	dma_resv_lock(attach->dmabuf->resv, NULL);
-	if (drm_unplug_dma_del(unplug, sgt)) {
-		dma_buf_unmap_attachment(attach, sgt, DMA_BIDIRECTIONAL);
-		drm_unplug_dma_unmapped(unplug);
-	}
+	drm_dev_unmap_attachment(dev, attach, sgt);
 	dma_resv_unlock(attach->dmabuf->resv);
 }
 
