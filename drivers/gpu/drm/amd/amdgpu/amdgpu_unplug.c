@@ -3,14 +3,11 @@
 #include <linux/pci.h>
 
 #include <drm/gpu_scheduler.h>
-
 #include <kunit/visibility.h>
 
 #include "amdgpu.h"
 #include "amdgpu_ring.h"
 #include "amdgpu_unplug.h"
-#include "amdgpu_userq.h"
-#include "amdgpu_userq_fence.h"
 
 /*
  * How long an orderly removal lets the hardware work on what it has begun. Time
@@ -25,20 +22,12 @@ static struct amdgpu_ring *amdgpu_unplug_ring(struct amdgpu_device *adev, int i)
 	return ring && ring->fence_drv.initialized ? ring : NULL;
 }
 
-static struct dma_fence *amdgpu_unplug_last_fence(struct amdgpu_ring *ring)
+static struct dma_fence *amdgpu_unplug_fence(struct amdgpu_ring *ring, u32 seq)
 {
-	struct amdgpu_fence_driver *drv = &ring->fence_drv;
-	u32 seq = READ_ONCE(drv->sync_seq);
-	struct dma_fence __rcu **slot;
-
-	if (!seq)
-		return NULL;
-
-	slot = (struct dma_fence __rcu **)&drv->fences[seq & drv->num_fences_mask];
-
+	seq &= ring->fence_drv.num_fences_mask;
 	guard(rcu)();
 
-	return dma_fence_get_rcu_safe(slot);
+	return dma_fence_get_rcu_safe((struct dma_fence __rcu **)&ring->fence_drv.fences[seq]);
 }
 
 static bool amdgpu_unplug_drain(struct amdgpu_device *adev)
@@ -50,7 +39,8 @@ static bool amdgpu_unplug_drain(struct amdgpu_device *adev)
 
 	for (i = 0; i < AMDGPU_MAX_RINGS && left > 0; i++) {
 		ring = amdgpu_unplug_ring(adev, i);
-		fence = ring ? amdgpu_unplug_last_fence(ring) : NULL;
+		fence = ring ? amdgpu_unplug_fence(ring, READ_ONCE(ring->fence_drv.sync_seq)) :
+			       NULL;
 		if (!fence)
 			continue;
 		left = dma_fence_wait_timeout(fence, false, left);
@@ -60,51 +50,62 @@ static bool amdgpu_unplug_drain(struct amdgpu_device *adev)
 	return left > 0;
 }
 
-/* So that nobody asks the hardware to give up a queue. */
-static void amdgpu_unplug_lose_userq(struct amdgpu_device *adev)
+static void amdgpu_unplug_each_sched(struct amdgpu_device *adev,
+				     void (*func)(struct drm_gpu_scheduler *sched))
 {
-	struct amdgpu_usermode_queue *queue;
-	unsigned long id;
+	struct amdgpu_ring *ring;
+	int i;
 
-	xa_for_each(&adev->userq_doorbell_xa, id, queue)
-		if (queue->state == AMDGPU_USERQ_STATE_MAPPED)
-			queue->state = AMDGPU_USERQ_STATE_HUNG;
+	for (i = 0; i < AMDGPU_MAX_RINGS; i++) {
+		ring = amdgpu_unplug_ring(adev, i);
+		if (ring)
+			func(&ring->sched);
+	}
 }
 
 static void amdgpu_unplug_quiesce(struct drm_device *dev, bool lost)
 {
 	struct amdgpu_device *adev = drm_to_adev(dev);
-	struct amdgpu_ring *ring;
-	int i;
+	bool idle;
 
 	amdgpu_amdkfd_unplug_begin(adev, lost);
 
 	if (lost) {
 		adev->no_hw_access = true;
-		amdgpu_unplug_lose_userq(adev);
+		amdgpu_unplug_stop_userq(adev);
 		return;
 	}
 
-	for (i = 0; i < AMDGPU_MAX_RINGS; i++) {
-		ring = amdgpu_unplug_ring(adev, i);
-		if (ring)
-			drm_sched_pause(&ring->sched);
+	amdgpu_unplug_each_sched(adev, drm_sched_pause);
+	idle = amdgpu_unplug_drain(adev);
+	if (idle) {
+		/* A job may still have been on its way. */
+		amdgpu_unplug_each_sched(adev, drm_sched_halt);
+		idle = amdgpu_unplug_drain(adev);
 	}
 
-	/* What hangs must not write any more when its fence signals. */
-	if (!amdgpu_unplug_drain(adev)) {
-		dev_warn(adev->dev, "work does not end, stopping all DMA\n");
+	/* What goes on must not write any more when its fence signals. */
+	if (amdgpu_unplug_stop_userq(adev) || !idle) {
+		dev_printk(idle ? KERN_INFO : KERN_WARNING, adev->dev, "%s, stopping all DMA\n",
+			   idle ? "user queues are left" : "work does not end");
 		pci_clear_master(adev->pdev);
 	}
 }
 
-static void amdgpu_unplug_signal_userq(struct amdgpu_device *adev)
+static void amdgpu_unplug_force(struct amdgpu_ring *ring)
 {
-	struct amdgpu_usermode_queue *queue;
-	unsigned long id;
+	struct dma_fence *fence;
+	u32 i;
 
-	xa_for_each(&adev->userq_doorbell_xa, id, queue)
-		amdgpu_userq_fence_driver_force_completion(queue);
+	amdgpu_fence_driver_force_completion(ring, NULL);
+
+	/* Its number may have been written before a fence had got to its slot. */
+	for (i = 0; i <= ring->fence_drv.num_fences_mask; i++) {
+		fence = amdgpu_unplug_fence(ring, i);
+		if (fence)
+			drm_dev_fence_force(adev_to_drm(ring->adev), fence);
+		dma_fence_put(fence);
+	}
 }
 
 static void amdgpu_unplug_signal(struct drm_device *dev, int error)
@@ -118,10 +119,10 @@ static void amdgpu_unplug_signal(struct drm_device *dev, int error)
 		if (!ring)
 			continue;
 		/* A full ring keeps the scheduler from being stopped ... */
-		amdgpu_fence_driver_force_completion(ring, NULL);
+		amdgpu_unplug_force(ring);
 		drm_sched_unplug(&ring->sched);
 		/* ... which may have been about to emit one more job. */
-		amdgpu_fence_driver_force_completion(ring, NULL);
+		amdgpu_unplug_force(ring);
 	}
 
 	amdgpu_unplug_signal_userq(adev);

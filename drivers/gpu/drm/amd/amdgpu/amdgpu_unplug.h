@@ -11,6 +11,8 @@ struct drm_client_dev;
 struct kfd_dev;
 
 int amdgpu_unplug_register(struct amdgpu_device *adev);
+bool amdgpu_unplug_stop_userq(struct amdgpu_device *adev);
+void amdgpu_unplug_signal_userq(struct amdgpu_device *adev);
 #if IS_ENABLED(CONFIG_KUNIT)
 struct amdgpu_usermode_queue;
 struct amdgpu_userq_fence;

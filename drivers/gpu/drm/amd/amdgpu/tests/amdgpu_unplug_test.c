@@ -519,6 +519,62 @@ static void unplug_ends_work(struct kunit *test)
 			amdgpu_job_alloc(mock->adev, NULL, &mock->entity, NULL, 1, &job, 0));
 }
 
+/* F3: a job whose work is queued already is not given to a ring that was drained. */
+struct mock_blocker {
+	struct work_struct work;
+	struct completion done;
+};
+
+static void mock_block(struct work_struct *work)
+{
+	wait_for_completion(&container_of(work, struct mock_blocker, work)->done);
+}
+
+static void unplug_job_on_its_way(struct kunit *test)
+{
+	struct mock *mock = mock_new(test);
+	struct mock_blocker blocker = {
+		.done = COMPLETION_INITIALIZER_ONSTACK(blocker.done),
+	};
+	struct workqueue_struct *wq;
+	struct dma_fence *job;
+
+	mock_ring_init(mock, 4, MAX_SCHEDULE_TIMEOUT);
+	wq = mock->ring.sched.submit_wq;
+	INIT_WORK_ONSTACK(&blocker.work, mock_block);
+	queue_work(wq, &blocker.work);
+	job = mock_submit(mock);
+
+	amdgpu_unplug_ops.quiesce(adev_to_drm(mock->adev), false);
+	complete(&blocker.done);
+	flush_workqueue(wq);
+	destroy_work_on_stack(&blocker.work);
+
+	KUNIT_EXPECT_EQ(test, mock->ring.fence_drv.sync_seq, 0);
+	KUNIT_EXPECT_EQ(test, dma_fence_get_status(job), 0);
+	KUNIT_EXPECT_EQ(test, mock->config_writes, 0);
+
+	mock_unplug(mock);
+	KUNIT_EXPECT_EQ(test, dma_fence_get_status(job), -ENODEV);
+}
+
+/* F1: forced completion has got to the number of a fence, but not to its slot. */
+static void unplug_fence_on_its_way(struct kunit *test)
+{
+	struct mock *mock = mock_new_bare(test);
+	struct dma_fence *fence;
+
+	mock_ring_init(mock, 4, MAX_SCHEDULE_TIMEOUT);
+	mock_unplug(mock);
+	mock->ring.fence_drv.sync_seq++;
+	amdgpu_fence_driver_force_completion(&mock->ring, NULL);
+	mock->ring.fence_drv.sync_seq--;
+	fence = mock_emit(mock);
+
+	amdgpu_unplug_ops.signal(adev_to_drm(mock->adev), -ENODEV);
+	KUNIT_EXPECT_EQ(test, dma_fence_get_status(fence), -ENODEV);
+}
+
 /* Where there is nothing to be stopped, nothing is asked to, and nobody waits. */
 static void unplug_lost(struct kunit *test)
 {
@@ -656,6 +712,82 @@ static void unplug_user_queue(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, dma_fence_get_status(done), 1);
 	KUNIT_EXPECT_EQ(test, dma_fence_get_status(first), -ENODEV);
 	KUNIT_EXPECT_EQ(test, dma_fence_get_status(last), -ENODEV);
+}
+
+/* F3: an engine that works for a user queue does not write once its fence signals. */
+static void unplug_user_queue_orderly(struct kunit *test)
+{
+	struct mock *mock = mock_new(test);
+	struct amdgpu_usermode_queue *queue = mock_userq(mock);
+
+	mock->watched = mock_userq_emit(mock, queue, 1);
+
+	mock_unplug(mock);
+
+	KUNIT_EXPECT_EQ(test, queue->state, AMDGPU_USERQ_STATE_HUNG);
+	KUNIT_EXPECT_EQ(test, dma_fence_get_status(mock->watched), -ENODEV);
+	KUNIT_EXPECT_GT(test, mock->config_writes, 0);
+	KUNIT_EXPECT_FALSE(test, mock->command & PCI_COMMAND_MASTER);
+	KUNIT_EXPECT_FALSE(test, mock->signalled_before_stop);
+}
+
+/* T1: nobody waits for an eviction fence that there will not be. */
+static void unplug_user_queue_fence(struct kunit *test)
+{
+	struct mock *mock = mock_new(test);
+	struct amdgpu_userq_mgr *uq_mgr = kunit_kzalloc(test, sizeof(*uq_mgr), GFP_KERNEL);
+	struct amdgpu_eviction_fence_mgr *evf_mgr;
+
+	KUNIT_ASSERT_NOT_NULL(test, uq_mgr);
+	evf_mgr = kunit_kzalloc(test, sizeof(*evf_mgr), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, evf_mgr);
+	uq_mgr->adev = mock->adev;
+	mutex_init(&uq_mgr->userq_mutex);
+	/* It restores nothing, as there is no device to restore it for. */
+	INIT_DELAYED_WORK(&uq_mgr->resume_work, mock_userq_hang);
+	amdgpu_evf_mgr_init(evf_mgr);
+	mock_unplug(mock);
+
+	amdgpu_userq_ensure_ev_fence(uq_mgr, evf_mgr);
+	KUNIT_EXPECT_TRUE(test, mutex_is_locked(&uq_mgr->userq_mutex));
+	mutex_unlock(&uq_mgr->userq_mutex);
+	amdgpu_evf_mgr_fini(evf_mgr);
+}
+
+/* Queues that are freed meanwhile, for KASAN to look at. */
+static int mock_userq_churn(void *data)
+{
+	struct mock *mock = data;
+	struct xarray *xa = &mock->adev->userq_doorbell_xa;
+	struct amdgpu_usermode_queue *queue;
+
+	while (!kthread_should_stop()) {
+		queue = kzalloc_obj(*queue);
+		if (queue && !xa_insert_irq(xa, 1, queue, GFP_KERNEL))
+			xa_erase_irq(xa, 1);
+		kfree(queue);
+		cond_resched();
+	}
+
+	return 0;
+}
+
+static void unplug_user_queue_race(struct kunit *test)
+{
+	struct mock *mock = mock_new_bare(test);
+	struct task_struct *task;
+	int i;
+
+	mock_unplug(mock);
+	task = kthread_run(mock_userq_churn, mock, "amdgpu-unplug");
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, task);
+	for (i = 0; i < 5000; i++) {
+		amdgpu_unplug_ops.signal(adev_to_drm(mock->adev), -ENODEV);
+		if (!(i % 100))
+			mock_lose(mock);
+		cond_resched();
+	}
+	kthread_stop(task);
 }
 
 /* Registers */
@@ -1070,6 +1202,24 @@ static void unplug_kfd_freed(struct kunit *test)
 	amdgpu_amdkfd_teardown_processes(mock->adev);
 }
 
+/* One of two GPUs behind a cable that was pulled: its turn is yet to come. */
+static void unplug_kfd_lost(struct kunit *test)
+{
+	struct mock *mock = mock_new_bare(test);
+	struct drm_device *dev = adev_to_drm(mock->adev);
+	struct mock_process *process;
+
+	mock_kfd_init(mock);
+	process = mock_process(mock);
+	KUNIT_EXPECT_FALSE(test, kfd_unplug_lost_gpu(&process->p));
+
+	mock->pdev.dev.bus = &pci_bus_type;
+	mock->pdev.error_state = pci_channel_io_perm_failure;
+	dev->dev = &mock->pdev.dev;
+	KUNIT_EXPECT_TRUE(test, kfd_unplug_lost_gpu(&process->p));
+	dev->dev = mock->parent;
+}
+
 static const struct kfd_case {
 	const char *name;
 	bool lost;
@@ -1093,9 +1243,12 @@ static void unplug_kfd_teardown(struct kunit *test)
 	bystander = mock_process(other);
 	KUNIT_EXPECT_EQ(test, refcount_read(&mock->kfd.client_users), 2);
 	KUNIT_EXPECT_NOT_NULL(test, kfd_process_device_data_by_id(&process->p, 1));
+	mock->dqm.active_runlist = true;
 
 	amdgpu_unplug_ops.quiesce(adev_to_drm(mock->adev), param->lost);
 	KUNIT_EXPECT_EQ(test, mock->dqm.is_hws_hang, param->lost);
+	KUNIT_EXPECT_EQ(test, mock->dqm.sched_halt, param->lost);
+	KUNIT_EXPECT_EQ(test, mock->dqm.active_runlist, !param->lost);
 	KUNIT_EXPECT_NULL(test, kfd_process_device_data_by_id(&process->p, 1));
 
 	/* As amdgpu_device_ip_fini_early() does. */
@@ -1125,10 +1278,15 @@ static struct kunit_case amdgpu_unplug_cases[] = {
 	KUNIT_CASE_PARAM(unplug_force_completion, error_gen_params),
 	KUNIT_CASE(unplug_lets_work_end),
 	KUNIT_CASE_SLOW(unplug_ends_work),
+	KUNIT_CASE(unplug_job_on_its_way),
+	KUNIT_CASE(unplug_fence_on_its_way),
 	KUNIT_CASE(unplug_lost),
 	KUNIT_CASE_SLOW(unplug_job_timeout),
 	KUNIT_CASE(unplug_job_timeout_after),
 	KUNIT_CASE(unplug_user_queue),
+	KUNIT_CASE(unplug_user_queue_orderly),
+	KUNIT_CASE(unplug_user_queue_fence),
+	KUNIT_CASE(unplug_user_queue_race),
 	KUNIT_CASE(unplug_registers_lost),
 	KUNIT_CASE(unplug_registers_unmapped),
 	KUNIT_CASE(unplug_gem_fault),
@@ -1136,6 +1294,7 @@ static struct kunit_case amdgpu_unplug_cases[] = {
 #if IS_ENABLED(CONFIG_HSA_AMD)
 	KUNIT_CASE(unplug_kfd_unsupported),
 	KUNIT_CASE(unplug_kfd_freed),
+	KUNIT_CASE(unplug_kfd_lost),
 	KUNIT_CASE_PARAM(unplug_kfd_teardown, kfd_gen_params),
 #endif
 	{}
