@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
 #include <drm/drm_client.h>
+#include <drm/drm_unplug.h>
 
 #include "amdgpu.h"
 #include "amdgpu_amdkfd.h"
@@ -40,15 +41,24 @@ void kgd2kfd_client_unregister(struct drm_client_dev *client)
  */
 void kgd2kfd_unplug_begin(struct kfd_dev *kfd, bool lost)
 {
+	struct device_queue_manager *dqm;
 	int i;
 
 	if (!kfd->init_complete || kfd->unplugged)
 		return;
 
 	for (i = 0; i < kfd->num_nodes; i++) {
-		/* Do not wait for an answer. */
-		if (lost)
-			kfd->nodes[i]->dqm->is_hws_hang = true;
+		dqm = kfd->nodes[i]->dqm;
+		if (lost) {
+			/*
+			 * Do not ask for queues to be mapped, nor to be unmapped,
+			 * and do not try to reset any. This cannot take the lock:
+			 * its owner may be waiting for an answer, until a timeout.
+			 */
+			dqm->is_hws_hang = true;
+			WRITE_ONCE(dqm->sched_halt, true);
+			WRITE_ONCE(dqm->active_runlist, false);
+		}
 		kfd_topology_remove_device(kfd->nodes[i]);
 	}
 
@@ -58,14 +68,21 @@ void kgd2kfd_unplug_begin(struct kfd_dev *kfd, bool lost)
 	mutex_unlock(&kfd_processes_mutex);
 }
 
-/* Did the process ever do anything with a GPU that has gone? */
+/*
+ * Did the process ever do anything with a GPU that has gone? One that has left
+ * together with another GPU may have its turn to be removed yet.
+ */
 bool kfd_unplug_lost_gpu(struct kfd_process *p)
 {
+	struct kfd_dev *kfd;
 	int i;
 
-	for (i = 0; i < p->n_pdds; i++)
-		if (p->pdds[i]->dev->kfd->unplugged && p->pdds[i]->drm_priv)
+	for (i = 0; i < p->n_pdds; i++) {
+		kfd = p->pdds[i]->dev->kfd;
+		if (p->pdds[i]->drm_priv &&
+		    (kfd->unplugged || drm_dev_is_lost(adev_to_drm(kfd->adev))))
 			return true;
+	}
 
 	return false;
 }
