@@ -119,12 +119,20 @@ static void drm_test_unplug_wedge_waits(struct kunit *test)
 struct mock_fb {
 	struct drm_framebuffer base;
 	unsigned int *freed;
+	struct mock_gate *gate;		/* where destroy() stops, if set */
 };
+
+static struct mock_fb *to_mock_fb(struct drm_framebuffer *fb)
+{
+	return container_of(fb, struct mock_fb, base);
+}
 
 static void fb_destroy(struct drm_framebuffer *fb)
 {
-	struct mock_fb *mfb = container_of(fb, struct mock_fb, base);
+	struct mock_fb *mfb = to_mock_fb(fb);
 
+	if (mfb->gate)
+		mock_gate_pass(mfb->gate);
 	drm_framebuffer_cleanup(fb);
 	++*mfb->freed;
 	kfree(mfb);
@@ -209,12 +217,54 @@ static void drm_test_unplug_objects_of_the_file(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, freed, 1);
 }
 
+static long close_fn(struct mock_client *client, void *file)
+{
+	mock_close(file);
+
+	return 0;
+}
+
+static long cleanup_fn(struct mock_client *client, void *dev)
+{
+	drm_mode_config_cleanup(dev);
+
+	return 0;
+}
+
+/* T3: a file that is just being closed is off the list, and still has framebuffers. */
+static void drm_test_unplug_objects_closing(struct kunit *test)
+{
+	struct mock_client *client = mock_client_new(test), *remover = mock_client_new(test);
+	struct mock_dev *mdev = mock_dev_new(test);
+	struct file *files[2] = { mock_open(mdev, O_RDWR), mock_open(mdev, O_RDWR) };
+	struct mock_gate gate;
+	unsigned int i, freed = 0;
+
+	mock_gate_init(&gate);
+	for (i = 0; i < ARRAY_SIZE(files); i++) {
+		fb_new(test, files[i], &freed);
+		to_mock_fb(fb_new(test, files[i], &freed))->gate = i ? NULL : &gate;
+	}
+	mock_leave(test, mdev);
+	mock_start(client, close_fn, files[0]);
+	mock_gate_wait(test, &gate);
+	mock_start(remover, cleanup_fn, &mdev->drm);
+	KUNIT_EXPECT_FALSE(test, mock_returns_early(remover));
+	complete_all(&gate.leave);
+	KUNIT_EXPECT_EQ(test, mock_finish(client), 0);
+	KUNIT_EXPECT_EQ(test, mock_finish(remover), 0);
+	KUNIT_EXPECT_EQ(test, freed, 4);
+	mock_close(files[1]);
+	KUNIT_EXPECT_EQ(test, freed, 4);
+}
+
 static struct kunit_case drm_unplug_wedge_tests[] = {
 	KUNIT_CASE(drm_test_unplug_wedge_closes),
 	KUNIT_CASE_PARAM(drm_test_unplug_wedge_then_leave, mock_leave_params),
 	KUNIT_CASE(drm_test_unplug_wedge_waits),
 	KUNIT_CASE_PARAM(drm_test_unplug_objects, mock_leave_params),
 	KUNIT_CASE_PARAM(drm_test_unplug_objects_of_the_file, mock_leave_params),
+	KUNIT_CASE_PARAM(drm_test_unplug_objects_closing, mock_leave_params),
 	{}
 };
 
