@@ -4,6 +4,8 @@
 #include <linux/dma-resv.h>
 #include <linux/export.h>
 #include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/rcupdate.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
@@ -328,6 +330,14 @@ struct drm_device *drm_dev_get_unless_left(struct drm_device *dev)
 }
 EXPORT_SYMBOL(drm_dev_get_unless_left);
 
+/* To be called before drm_unplug_fences_lock is dropped, if some have signalled. */
+static void drm_unplug_fences_signalled(struct drm_unplug *unplug)
+{
+	lockdep_assert_held(&drm_unplug_fences_lock);
+
+	unplug->fences_gp = get_state_synchronize_rcu();
+}
+
 static void drm_unplug_fence_forget(struct drm_unplug_fence *fence)
 {
 	list_del(&fence->node);
@@ -364,10 +374,13 @@ struct dma_fence *drm_unplug_fence_create(struct drm_device *dev,
 	guard(spinlock_irqsave)(&drm_unplug_fences_lock);
 
 	/* Those that have signalled, or that nobody else knows any more. */
-	list_for_each_entry_safe(other, next, &unplug->fences, node)
+	list_for_each_entry_safe(other, next, &unplug->fences, node) {
 		if (dma_fence_test_signaled_flag(&other->base) ||
-		    kref_read(&other->base.refcount) == 1)
+		    kref_read(&other->base.refcount) == 1) {
 			drm_unplug_fence_forget(other);
+			drm_unplug_fences_signalled(unplug);
+		}
+	}
 
 	list_add_tail(&fence->node, &unplug->fences);
 
@@ -391,23 +404,40 @@ void *drm_unplug_fence_owner(struct dma_fence *fence)
  * @dev: DRM device
  * @owner: for which part of it, NULL for all
  *
- * Context: Process context.
+ * When this returns, nobody looks at the owner of such a fence any more, be it that
+ * the fence has signalled before.
+ *
+ * Context: Process context, sleeps.
  */
 void drm_unplug_fences_end(struct drm_device *dev, void *owner)
 {
 	struct drm_unplug *unplug = drm_unplug_of(dev);
 	struct drm_unplug_fence *fence, *next;
+	unsigned long gp;
 	LIST_HEAD(fences);
 
-	scoped_guard(spinlock_irqsave, &drm_unplug_fences_lock)
-		list_for_each_entry_safe(fence, next, &unplug->fences, node)
-			if (!owner || fence->owner == owner)
-				list_move_tail(&fence->node, &fences);
+	/* Another task may be about to end some of those. */
+	scoped_guard(mutex, &unplug->fences_ending) {
+		scoped_guard(spinlock_irqsave, &drm_unplug_fences_lock)
+			list_for_each_entry_safe(fence, next, &unplug->fences, node)
+				if (!owner || fence->owner == owner)
+					list_move_tail(&fence->node, &fences);
 
-	list_for_each_entry_safe(fence, next, &fences, node) {
-		drm_dev_fence_force(dev, &fence->base);
-		drm_unplug_fence_forget(fence);
+		list_for_each_entry(fence, &fences, node)
+			drm_dev_fence_force(dev, &fence->base);
+
+		scoped_guard(spinlock_irqsave, &drm_unplug_fences_lock) {
+			if (!list_empty(&fences))
+				drm_unplug_fences_signalled(unplug);
+			gp = unplug->fences_gp;
+		}
+
+		list_for_each_entry_safe(fence, next, &fences, node)
+			drm_unplug_fence_forget(fence);
 	}
+
+	/* Whoever asks for a name holds no lock, and gets it from the owner. */
+	cond_synchronize_rcu(gp);
 }
 
 /**
@@ -426,6 +456,8 @@ void drm_unplug_event_fence(struct drm_device *dev, struct dma_fence *fence)
 void drm_unplug_fences_init(struct drm_unplug *unplug)
 {
 	INIT_LIST_HEAD(&unplug->fences);
+	mutex_init(&unplug->fences_ending);
+	unplug->fences_gp = get_completed_synchronize_rcu();
 
 	guard(spinlock_irqsave)(&drm_unplug_fences_lock);
 

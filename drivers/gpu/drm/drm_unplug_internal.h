@@ -168,6 +168,12 @@ struct drm_unplug {
 
 	/** @fences: &drm_unplug_fence.node, made by core for the device */
 	struct list_head fences;
+
+	/** @fences_gp: grace period of RCU for those that were taken off the list */
+	unsigned long fences_gp;
+
+	/** @fences_ending: held by who ends some of @fences */
+	struct mutex fences_ending;
 };
 
 static inline struct drm_unplug *drm_unplug_of(const struct drm_device *dev)

@@ -5,7 +5,9 @@
  * teardown, U for ioctls.
  */
 
+#include <linux/completion.h>
 #include <linux/dma-fence.h>
+#include <linux/rcupdate.h>
 #include <linux/slab.h>
 #include <linux/wait.h>
 
@@ -420,6 +422,122 @@ static void drm_test_unplug_of_parent(struct kunit *test)
 	KUNIT_EXPECT_PTR_EQ(test, drm_dev_get_unless_left(second), NULL);
 }
 
+/* A look at a fence, or a callback of one, that takes until @leave. Neither may sleep. */
+struct spin {
+	struct dma_fence_cb cb;
+	struct completion entered;
+	bool leave;
+};
+
+static void spin(struct spin *spin)
+{
+	complete(&spin->entered);
+	while (!READ_ONCE(spin->leave))
+		cpu_relax();
+}
+
+static void spin_signalled(struct dma_fence *fence, struct dma_fence_cb *cb)
+{
+	spin(container_of(cb, struct spin, cb));
+}
+
+static long spin_rcu_fn(struct mock_client *client, void *data)
+{
+	guard(rcu)();
+	spin(data);
+
+	return 0;
+}
+
+struct fences_end {
+	struct drm_device *dev;
+	void *owner;
+};
+
+static long fences_end_fn(struct mock_client *client, void *data)
+{
+	struct fences_end *end = data;
+
+	drm_unplug_fences_end(end->dev, end->owner);
+
+	return 0;
+}
+
+/*
+ * F1, T3: who frees the owner of fences waits for those who look at one of them, be it
+ * that it has signalled by itself. And not where there were none.
+ */
+static void drm_test_unplug_fences_look(struct kunit *test)
+{
+	struct mock_client *looker = mock_client_new(test), *ender = mock_client_new(test);
+	struct spin look = { .entered = COMPLETION_INITIALIZER_ONSTACK(look.entered) };
+	struct fence_dev fdev;
+	struct fences_end end;
+	struct dma_fence *fence = NULL;
+	unsigned int i;
+
+	fence_dev_init(test, &fdev);
+	end = (struct fences_end){ &fdev.mdev->drm, fdev.crtc };
+	for (i = 0; i < 3; i++) {
+		reinit_completion(&look.entered);
+		WRITE_ONCE(look.leave, false);
+		if (i) {
+			fence = fence_of_crtc(&fdev);
+			KUNIT_ASSERT_NOT_NULL(test, fence);
+		}
+		mock_start(looker, spin_rcu_fn, &look);
+		KUNIT_EXPECT_NE(test, wait_for_completion_timeout(&look.entered, MOCK_TIMEOUT), 0);
+		if (i == 2)
+			dma_fence_signal(fence);
+		mock_start(ender, fences_end_fn, &end);
+		if (i)
+			KUNIT_EXPECT_FALSE(test, mock_returns_early(ender));
+		else
+			KUNIT_EXPECT_EQ(test, mock_finish(ender), 0);
+		WRITE_ONCE(look.leave, true);
+		KUNIT_EXPECT_EQ(test, mock_finish(looker), 0);
+		if (!i)
+			continue;
+		KUNIT_EXPECT_EQ(test, mock_finish(ender), 0);
+		KUNIT_EXPECT_EQ(test, dma_fence_get_status(fence), i == 2 ? 1 : -ENODEV);
+		dma_fence_put(fence);
+	}
+	fence_dev_unbind(&fdev);
+	fence_dev_close(&fdev);
+}
+
+/* F1, T5: a fence that another task is about to end is waited for, too. */
+static void drm_test_unplug_fences_concurrent(struct kunit *test)
+{
+	struct mock_client *first = mock_client_new(test), *second = mock_client_new(test);
+	struct spin stop = { .entered = COMPLETION_INITIALIZER_ONSTACK(stop.entered) };
+	struct dma_fence *fences[2];
+	struct fence_dev fdev;
+	struct fences_end all, one;
+	unsigned int i;
+
+	fence_dev_init(test, &fdev);
+	all = (struct fences_end){ &fdev.mdev->drm, NULL };
+	one = (struct fences_end){ &fdev.mdev->drm, fdev.crtc };
+	fences[0] = fence_of_writeback(&fdev);
+	fences[1] = fence_of_crtc(&fdev);
+	for (i = 0; i < ARRAY_SIZE(fences); i++)
+		KUNIT_ASSERT_NOT_NULL(test, fences[i]);
+	KUNIT_ASSERT_EQ(test, dma_fence_add_callback(fences[0], &stop.cb, spin_signalled), 0);
+	mock_start(first, fences_end_fn, &all);
+	KUNIT_EXPECT_NE(test, wait_for_completion_timeout(&stop.entered, MOCK_TIMEOUT), 0);
+	mock_start(second, fences_end_fn, &one);
+	KUNIT_EXPECT_FALSE(test, mock_returns_early(second));
+	WRITE_ONCE(stop.leave, true);
+	KUNIT_EXPECT_EQ(test, mock_finish(second), 0);
+	KUNIT_EXPECT_EQ(test, dma_fence_get_status(fences[1]), -ENODEV);
+	KUNIT_EXPECT_EQ(test, mock_finish(first), 0);
+	for (i = 0; i < ARRAY_SIZE(fences); i++)
+		dma_fence_put(fences[i]);
+	fence_dev_unbind(&fdev);
+	fence_dev_close(&fdev);
+}
+
 static struct kunit_case drm_unplug_fences_tests[] = {
 	KUNIT_CASE_PARAM(drm_test_unplug_fence_unbind, fence_kind_gen_params),
 	KUNIT_CASE_PARAM(drm_test_unplug_fence_outlive, fence_kind_gen_params),
@@ -429,6 +547,8 @@ static struct kunit_case drm_unplug_fences_tests[] = {
 	KUNIT_CASE(drm_test_unplug_fence_end),
 	KUNIT_CASE_PARAM(drm_test_unplug_wait_answer, wait_kind_gen_params),
 	KUNIT_CASE(drm_test_unplug_of_parent),
+	KUNIT_CASE(drm_test_unplug_fences_look),
+	KUNIT_CASE(drm_test_unplug_fences_concurrent),
 	{}
 };
 
