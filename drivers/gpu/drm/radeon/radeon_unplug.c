@@ -3,6 +3,7 @@
 #include <linux/firmware.h>
 #include <linux/io.h>
 #include <linux/pci.h>
+#include <linux/pm_runtime.h>
 #include <linux/vga_switcheroo.h>
 #include <linux/vgaarb.h>
 #include <linux/vmalloc.h>
@@ -28,6 +29,17 @@
 /* How long an orderly removal lets the hardware work on what it has begun. */
 #define RADEON_UNPLUG_DRAIN	(2 * HZ)
 
+/*
+ * A page table in VRAM has a copy in memory, which takes its place, also where the
+ * entries in VRAM have half its size: nobody reads it any more. There is always one
+ * for those who bind and unbind pages meanwhile. A table in RAM stays as it is.
+ */
+static void radeon_unplug_gart(struct radeon_device *rdev)
+{
+	if (rdev->gart.robj)
+		WRITE_ONCE(rdev->gart.ptr, rdev->gart.pages_entry);
+}
+
 static void radeon_unplug_numb(struct radeon_device *rdev)
 {
 	struct radeon_unplug *unplug = &rdev->unplug;
@@ -42,13 +54,11 @@ static void radeon_unplug_numb(struct radeon_device *rdev)
 		unplug->doorbell = rdev->doorbell.ptr;
 		rdev->doorbell.ptr = (__force u32 __iomem *)unplug->doorbells;
 	}
-	/* The page table is in VRAM. */
-	rdev->gart.ptr = NULL;
+	radeon_unplug_gart(rdev);
 }
 
-static bool radeon_unplug_drain(struct radeon_device *rdev)
+static bool radeon_unplug_drain(struct radeon_device *rdev, unsigned long end)
 {
-	unsigned long end = jiffies + RADEON_UNPLUG_DRAIN;
 	int i;
 
 	for (i = 0; i < RADEON_NUM_RINGS; i++)
@@ -61,13 +71,31 @@ static bool radeon_unplug_drain(struct radeon_device *rdev)
 	return true;
 }
 
+/*
+ * Who has got past radeon_ring_lock() before the device was gone has its work in a
+ * ring when this returns, and nobody else gets past it. It may be in there waiting
+ * for hardware that does nothing, or for as long as it takes.
+ */
+static bool radeon_unplug_close_rings(struct radeon_device *rdev, unsigned long end)
+{
+	while (!mutex_trylock(&rdev->ring_lock)) {
+		if (time_after(jiffies, end))
+			return false;
+		fsleep(1000);
+	}
+	mutex_unlock(&rdev->ring_lock);
+
+	return true;
+}
+
 static void radeon_unplug_quiesce(struct drm_device *dev, bool lost)
 {
 	struct radeon_device *rdev = dev->dev_private;
+	unsigned long end = jiffies + RADEON_UNPLUG_DRAIN;
 
 	if (lost) {
 		radeon_unplug_numb(rdev);
-	} else if (!radeon_unplug_drain(rdev)) {
+	} else if (!radeon_unplug_close_rings(rdev, end) || !radeon_unplug_drain(rdev, end)) {
 		dev_warn(rdev->dev, "work does not end, stopping all DMA\n");
 		pci_clear_master(rdev->pdev);
 	}
@@ -90,6 +118,14 @@ void radeon_unplug_fence(struct radeon_fence *fence)
 		WRITE_ONCE(fence->base.error, -ENODEV);
 }
 
+/* That of UVD is in VRAM, where nothing can be written to when the device is lost. */
+static void radeon_unplug_uvd_fence(struct radeon_device *rdev, struct radeon_fence_driver *drv)
+{
+	rdev->unplug.uvd_fence = (__force u32)cpu_to_le32(lower_32_bits(drv->ended_at));
+	/* Whoever reads it there finds something that makes sense. */
+	smp_store_release(&drv->cpu_addr, &rdev->unplug.uvd_fence);
+}
+
 static void radeon_unplug_signal(struct drm_device *dev, int error)
 {
 	struct radeon_device *rdev = dev->dev_private;
@@ -106,6 +142,8 @@ static void radeon_unplug_signal(struct drm_device *dev, int error)
 			drv->ended_at = atomic64_read(&drv->last_seq);
 			/* Whoever sees it ended sees where, see radeon_unplug_fence(). */
 			smp_store_release(&drv->ended, true);
+			if (i == R600_RING_TYPE_UVD_INDEX)
+				radeon_unplug_uvd_fence(rdev, drv);
 		}
 		radeon_fence_driver_force_completion(rdev, i);
 		radeon_fence_process(rdev, i);
@@ -168,6 +206,15 @@ int radeon_unplug_register(struct radeon_device *rdev)
 	return drm_dev_unplug_register(rdev_to_drm(rdev), &radeon_unplug_ops);
 }
 
+/* What has been used last is switched off some time later, if it is not too late by then. */
+static void radeon_unplug_cancel(struct radeon_device *rdev)
+{
+	if (rdev->uvd.idle_work.work.func)
+		cancel_delayed_work_sync(&rdev->uvd.idle_work);
+	if (rdev->vce.idle_work.work.func)
+		cancel_delayed_work_sync(&rdev->vce.idle_work);
+}
+
 /**
  * radeon_unplug_stop - switch the hardware off
  * @rdev: radeon device that was unplugged
@@ -178,6 +225,12 @@ void radeon_unplug_stop(struct radeon_device *rdev)
 	int i;
 
 	rdev->shutdown = true;
+
+	if (radeon_is_px(dev)) {
+		pm_runtime_get_sync(dev->dev);
+		pm_runtime_forbid(dev->dev);
+		pm_runtime_dont_use_autosuspend(dev->dev);
+	}
 
 	if (rdev->mode_info.mode_config_initialized) {
 		drm_kms_helper_poll_fini(dev);
@@ -192,6 +245,10 @@ void radeon_unplug_stop(struct radeon_device *rdev)
 	}
 
 	radeon_acpi_fini(rdev);
+	/* No ioctl is there to start it again, see also radeon_uvd_free_handles(). */
+	radeon_unplug_cancel(rdev);
+	/* Unmaps the page table, while clients may be closing. */
+	radeon_unplug_gart(rdev);
 	radeon_suspend(rdev);
 	radeon_irq_kms_fini(rdev);
 	if (rdev->mman.initialized)
@@ -245,6 +302,7 @@ void radeon_unplug_fini(struct radeon_device *rdev)
 {
 	struct radeon_unplug *unplug = &rdev->unplug;
 
+	radeon_unplug_cancel(rdev);
 	if (!unplug->numb) {
 		iounmap(rdev->rmmio);
 		if (rdev->doorbell.ptr)

@@ -14,6 +14,7 @@ struct radeon_fence;
  * @numb: they have done so
  * @rmmio: the registers, to be unmapped when nobody can be at them any more
  * @doorbell: the doorbells, likewise
+ * @uvd_fence: the fence of the UVD ring, see radeon_unplug_signal()
  * @given_back: see radeon_unplug_give_back()
  */
 struct radeon_unplug {
@@ -22,6 +23,7 @@ struct radeon_unplug {
 	bool numb;
 	void __iomem *rmmio;
 	u32 __iomem *doorbell;
+	u32 uvd_fence;
 	bool given_back;
 };
 

@@ -125,7 +125,7 @@ static void bo_put(struct unplug_bo *b)
 }
 
 /* Those that are pinned, those that are not; and not those without pages. */
-static void unplug_unmaps_all(struct kunit *test)
+static void drm_test_unplug_ttm_unmaps_all(struct kunit *test)
 {
 	struct ttm_test_devices *priv = test->priv;
 	struct unplug_bo b[BOS];
@@ -158,7 +158,7 @@ static void unplug_unmaps_all(struct kunit *test)
 }
 
 /* The range of a bulk move still begins and ends with what is in the list. */
-static void unplug_leaves_bulk_moves(struct kunit *test)
+static void drm_test_unplug_ttm_leaves_bulk_moves(struct kunit *test)
 {
 	struct ttm_test_devices *priv = test->priv;
 	struct ttm_lru_bulk_move bulk;
@@ -201,7 +201,7 @@ static void go_on_work(struct work_struct *work)
 }
 
 /* Who frees a buffer unmaps it, which has to be done when the driver is unbound. */
-static void unplug_waits_for_release(struct kunit *test)
+static void drm_test_unplug_ttm_waits_for_release(struct kunit *test)
 {
 	struct ttm_test_devices *priv = test->priv;
 	struct delayed_work later;
@@ -237,7 +237,7 @@ static const struct dma_fence_ops unplug_fence_ops = {
 };
 
 /* What waits to be freed is unmapped, and its fence is not waited for. */
-static void unplug_unmaps_what_is_freed_later(struct kunit *test)
+static void drm_test_unplug_ttm_unmaps_what_is_freed_later(struct kunit *test)
 {
 	struct ttm_test_devices *priv = test->priv;
 	struct dma_fence *fence;
@@ -267,7 +267,7 @@ static void unplug_unmaps_what_is_freed_later(struct kunit *test)
 }
 
 /* A lock that nobody gives back costs one buffer, and not the removal. */
-static void unplug_does_not_wait_for_locks(struct kunit *test)
+static void drm_test_unplug_ttm_does_not_wait_for_locks(struct kunit *test)
 {
 	struct ttm_test_devices *priv = test->priv;
 	struct unplug_bo b[2];
@@ -308,11 +308,11 @@ static int unplug_init(struct kunit *test)
 }
 
 static struct kunit_case unplug_cases[] = {
-	KUNIT_CASE(unplug_unmaps_all),
-	KUNIT_CASE(unplug_leaves_bulk_moves),
-	KUNIT_CASE(unplug_waits_for_release),
-	KUNIT_CASE(unplug_unmaps_what_is_freed_later),
-	KUNIT_CASE(unplug_does_not_wait_for_locks),
+	KUNIT_CASE(drm_test_unplug_ttm_unmaps_all),
+	KUNIT_CASE(drm_test_unplug_ttm_leaves_bulk_moves),
+	KUNIT_CASE(drm_test_unplug_ttm_waits_for_release),
+	KUNIT_CASE(drm_test_unplug_ttm_unmaps_what_is_freed_later),
+	KUNIT_CASE(drm_test_unplug_ttm_does_not_wait_for_locks),
 	{}
 };
 
