@@ -371,16 +371,22 @@ static void drm_unplug_quiesce(struct drm_unplug *unplug)
 		ops->signal(unplug->dev, -ENODEV);
 }
 
+static void drm_unplug_signal(struct work_struct *work)
+{
+	drm_unplug_quiesce(container_of(work, struct drm_unplug, signal_work));
+}
+
 static void drm_unplug_stall(struct work_struct *work)
 {
 	struct drm_unplug *unplug =
 		container_of(work, struct drm_unplug, stall_work.work);
 
-	drm_unplug_quiesce(unplug);
 	drm_unplug_kick(unplug);
 	drm_unplug_sections_poke(unplug);
 	drm_unplug_sections_stalled(unplug, unplug->stall_rounds++);
 
+	/* Not here: a hook may itself wait for what somebody in a section holds. */
+	queue_work(drm_unplug_wq, &unplug->signal_work);
 	queue_delayed_work(drm_unplug_wq, &unplug->stall_work, DRM_UNPLUG_STALL);
 }
 
@@ -402,12 +408,22 @@ static ktime_t drm_unplug_step(struct drm_unplug *unplug, const char *step,
 static void drm_unplug_drain(struct drm_unplug *unplug)
 {
 	ktime_t start = ktime_get();
-	bool first;
+	bool first, inside;
 
 	first = !xchg(&unplug->gone, true);
 	if (first) {
 		unplug->start = start;
 		unplug->sections = drm_unplug_sections_count(unplug);
+	}
+
+	/* A bug of the driver. It is better off with a race than a deadlock. */
+	inside = drm_WARN(unplug->dev, drm_unplug_inside(unplug),
+			  "unplugged from inside of a section\n");
+
+	if (!inside) {
+		unplug->stall_rounds = 0;
+		queue_delayed_work(drm_unplug_wq, &unplug->stall_work,
+				   DRM_UNPLUG_STALL_FIRST);
 	}
 
 	drm_unplug_quiesce(unplug);
@@ -420,17 +436,13 @@ static void drm_unplug_drain(struct drm_unplug *unplug)
 	drm_unplug_kick(unplug);
 	start = drm_unplug_step(unplug, "wake", start);
 
-	/* A bug of the driver. It is better off with a race than a deadlock. */
-	if (drm_WARN(unplug->dev, drm_unplug_inside(unplug),
-		     "unplugged from inside of a section\n"))
+	if (inside)
 		return;
 
-	unplug->stall_rounds = 0;
-	queue_delayed_work(drm_unplug_wq, &unplug->stall_work,
-			   DRM_UNPLUG_STALL_FIRST);
 	/* A fast domain does not expedite by itself, however few the readers. */
 	synchronize_srcu_expedited(&unplug->srcu);
 	cancel_delayed_work_sync(&unplug->stall_work);
+	cancel_work_sync(&unplug->signal_work);
 
 	unplug->waited = ktime_add(unplug->waited,
 				   ktime_sub(drm_unplug_step(unplug, "wait", start), start));
@@ -652,6 +664,7 @@ int drm_unplug_init(struct drm_device *dev)
 	mutex_init(&unplug->ops_lock);
 	init_completion(&unplug->left);
 	INIT_DELAYED_WORK(&unplug->stall_work, drm_unplug_stall);
+	INIT_WORK(&unplug->signal_work, drm_unplug_signal);
 	INIT_WORK(&unplug->free_work, drm_unplug_free);
 	drm_unplug_waits_init(unplug);
 	drm_unplug_maps_init(unplug);

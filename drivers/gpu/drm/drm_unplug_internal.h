@@ -109,6 +109,9 @@ struct drm_unplug {
 	/** @stall_rounds: how often it has run during the current wait */
 	unsigned int stall_rounds;
 
+	/** @signal_work: runs the hooks once more, for fences made since */
+	struct work_struct signal_work;
+
 	/** @free_work: frees this after the last section */
 	struct work_struct free_work;
 

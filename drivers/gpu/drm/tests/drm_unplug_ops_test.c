@@ -12,6 +12,7 @@
 
 #include <kunit/test.h>
 
+#include "../drm_unplug_internal.h"
 #include "drm_unplug_mock.h"
 
 /**
@@ -249,6 +250,25 @@ static void drm_test_unplug_ops_concurrent(struct kunit *test)
 	ops_check(test);
 }
 
+/* T1: an unplug whose hook waits, maybe for who is in a section, is looked after. */
+static void drm_test_unplug_ops_stuck(struct kunit *test)
+{
+	struct ops_state *state = test->priv;
+	struct mock_client *remover = mock_client_new(test);
+	struct drm_device *dev = &state->mdev->drm;
+	struct mock_gate stop;
+
+	mock_gate_init(&stop);
+	state->stop = &stop;
+	KUNIT_ASSERT_EQ(test, drm_dev_register(dev, 0), 0);
+	mock_start(remover, mock_unplug, dev);
+	mock_gate_wait(test, &stop);
+	mock_wait_until(test, READ_ONCE(drm_unplug_of(dev)->stall_rounds) > 1);
+	complete_all(&stop.leave);
+	mock_finish(remover);
+	ops_check(test);
+}
+
 /* T5: a device that never got as far as to be registered. */
 static void drm_test_unplug_ops_failed_probe(struct kunit *test)
 {
@@ -282,6 +302,7 @@ static struct kunit_case drm_unplug_ops_tests[] = {
 	KUNIT_CASE_PARAM(drm_test_unplug_ops_order, mock_leave_params),
 	KUNIT_CASE_PARAM(drm_test_unplug_ops_late_fence, mock_leave_params),
 	KUNIT_CASE(drm_test_unplug_ops_concurrent),
+	KUNIT_CASE(drm_test_unplug_ops_stuck),
 	KUNIT_CASE(drm_test_unplug_ops_failed_probe),
 	KUNIT_CASE_PARAM(drm_test_unplug_ops_registered_again, mock_leave_params),
 	{}
