@@ -346,6 +346,10 @@ DEFINE_SHOW_ATTRIBUTE(drm_unplug_sections);
  */
 void drm_unplug_sections_debugfs(struct drm_unplug *unplug)
 {
+	/* Gone since the device was unregistered for the first time. */
+	if (!unplug->dev->debugfs_root)
+		return;
+
 	debugfs_create_file("sections", 0400, unplug->dev->debugfs_root, unplug,
 			    &drm_unplug_sections_fops);
 }
