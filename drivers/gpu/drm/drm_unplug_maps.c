@@ -116,7 +116,7 @@ static unsigned int drm_unplug_mm_seq(const struct mm_struct *mm)
 #endif
 }
 
-/* Count a VMA. @seq is not 0 if it is a new map, which is not known to mm yet. */
+/* Count a VMA. @seq is not 0 if a driver has filled it, and mm does not know it yet. */
 static int drm_unplug_scratch_get(struct drm_unplug *unplug,
 				  struct vm_area_struct *vma, unsigned int seq,
 				  gfp_t gfp)
@@ -141,16 +141,9 @@ static int drm_unplug_scratch_get(struct drm_unplug *unplug,
 	new->vmas = 1;
 	new->mm_seq = seq;
 
-	scoped_guard(spinlock, &unplug->maps_lock) {
-		/* Tasks that share a file can race here, tasks with an mm cannot. */
-		scratch = drm_unplug_scratch_find(unplug, vma);
-		if (scratch)
-			scratch->vmas++;
-		else
-			hash_add(unplug->scratch, &new->node, (unsigned long)new->mm);
-	}
-	if (scratch)
-		kfree(new);
+	/* Nobody else has added it: the address space is locked for writing. */
+	guard(spinlock)(&unplug->maps_lock);
+	hash_add(unplug->scratch, &new->node, (unsigned long)new->mm);
 
 	return 0;
 }
@@ -477,14 +470,14 @@ static struct drm_unplug_vm_ops *drm_unplug_vm_ops_get(struct drm_unplug *unplug
 	return w;
 }
 
-/* Replace the vm_ops of a VMA that keeps a reference to the device. */
-static int drm_unplug_vma(struct drm_unplug *unplug, struct vm_area_struct *vma)
+/* Replace the vm_ops of a VMA that keeps a reference to the device. @seq: see above. */
+static int drm_unplug_vma(struct drm_unplug *unplug, struct vm_area_struct *vma,
+			  unsigned int seq)
 {
 	struct drm_unplug_vm_ops *w;
 
 	w = drm_unplug_vm_ops_get(unplug, vma->vm_ops);
-	if (!w || drm_unplug_scratch_get(unplug, vma, drm_unplug_mm_seq(vma->vm_mm),
-					 GFP_KERNEL)) {
+	if (!w || drm_unplug_scratch_get(unplug, vma, seq, GFP_KERNEL)) {
 		if (vma->vm_ops->close)
 			vma->vm_ops->close(vma);
 		vma->vm_ops = NULL;
@@ -518,7 +511,7 @@ int drm_unplug_mmap(struct drm_device *dev, struct vm_area_struct *vma)
 	if (vma->vm_file->f_mapping != dev->anon_inode->i_mapping)
 		return 0;
 
-	return drm_unplug_vma(drm_unplug_of(dev), vma);
+	return drm_unplug_vma(drm_unplug_of(dev), vma, drm_unplug_mm_seq(vma->vm_mm));
 }
 
 static void drm_unplug_foreign_open(struct vm_area_struct *vma)
@@ -558,7 +551,7 @@ int drm_dev_unplug_mmap(struct drm_device *dev, struct vm_area_struct *vma)
 	vma->vm_private_data = dev;
 	vma->vm_ops = &drm_unplug_foreign_vm_ops;
 
-	return drm_unplug_vma(drm_unplug_of(dev), vma);
+	return drm_unplug_vma(drm_unplug_of(dev), vma, drm_unplug_mm_seq(vma->vm_mm));
 }
 EXPORT_SYMBOL(drm_dev_unplug_mmap);
 
@@ -594,7 +587,8 @@ int drm_unplug_mmap_gone(struct drm_gem_object *obj, struct vm_area_struct *vma)
 		vm_flags_set(vma, VM_IO | VM_PFNMAP);
 	vma->vm_page_prot = vm_get_page_prot(vma->vm_flags);
 
-	return drm_unplug_mmap(obj->dev, vma);
+	/* There is nothing in it that an unplug would have to find. */
+	return drm_unplug_vma(drm_unplug_of(obj->dev), vma, 0);
 }
 
 void drm_unplug_maps_init(struct drm_unplug *unplug)
