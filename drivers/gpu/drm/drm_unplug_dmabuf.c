@@ -133,7 +133,7 @@ static struct sg_table *drm_unplug_dmabuf_map(struct dma_buf_attachment *attach,
  *
  * Returns:
  * 0 if all fences have signalled, -ENODEV if some have not and the device is
- * gone, -ERESTARTSYS if it was interrupted, or -ENOMEM.
+ * gone, or -ERESTARTSYS if it was interrupted.
  */
 int drm_dev_dmabuf_begin_cpu_access(struct dma_buf *dmabuf, enum dma_data_direction dir)
 {

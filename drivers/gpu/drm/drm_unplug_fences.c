@@ -142,26 +142,24 @@ EXPORT_SYMBOL(drm_dev_fence_wait);
  * Context: Process context, sleeps.
  *
  * Returns:
- * 0 if all fences have signalled, -ENODEV if some have not and @dev is gone,
- * -ERESTARTSYS if it was interrupted, or -ENOMEM.
+ * 0 if all fences have signalled, -ENODEV if some have not and @dev is gone, or
+ * -ERESTARTSYS if it was interrupted.
  */
 int drm_dev_resv_wait(struct drm_device *dev, struct dma_resv *resv,
 		      enum dma_resv_usage usage, bool intr)
 {
-	struct dma_fence **fences;
-	unsigned int i, num;
-	int ret;
+	struct dma_resv_iter cursor;
+	struct dma_fence *fence;
+	int ret = 0;
 
-	ret = dma_resv_get_fences(resv, usage, &num, &fences);
-	if (ret)
-		return ret;
-
-	for (i = 0; i < num; i++) {
-		if (!ret)
-			ret = drm_dev_fence_wait(dev, fences[i], intr);
-		dma_fence_put(fences[i]);
+	/* Starts again if fences are added meanwhile, as dma_resv_wait_timeout() does. */
+	dma_resv_iter_begin(&cursor, resv, usage);
+	dma_resv_for_each_fence_unlocked(&cursor, fence) {
+		ret = drm_dev_fence_wait(dev, fence, intr);
+		if (ret)
+			break;
 	}
-	kfree(fences);
+	dma_resv_iter_end(&cursor);
 
 	return ret;
 }
