@@ -103,7 +103,7 @@ int drm_dev_fence_wait(struct drm_device *dev, struct dma_fence *fence, bool int
 	if (dma_fence_add_callback(fence, &waiter.cb, drm_unplug_fence_signalled))
 		return 0;
 
-	drm_unplug_wait_begin(dev, &unplug);
+	drm_dev_wait_begin(dev, &unplug);
 	for (;;) {
 		set_current_state(intr ? TASK_INTERRUPTIBLE : TASK_UNINTERRUPTIBLE);
 
@@ -122,7 +122,7 @@ int drm_dev_fence_wait(struct drm_device *dev, struct dma_fence *fence, bool int
 		schedule();
 	}
 	__set_current_state(TASK_RUNNING);
-	drm_unplug_wait_end(dev, &unplug);
+	drm_dev_wait_end(dev, &unplug);
 
 	dma_fence_remove_callback(fence, &waiter.cb);
 
@@ -228,14 +228,16 @@ EXPORT_SYMBOL(drm_dev_fence_force);
  * @dev: DRM device
  * @wait: on the stack of the caller, until drm_dev_wait_end()
  *
- * For loops that check drm_dev_is_gone() each time before they sleep. See
+ * For loops that set the task state themselves. They have to check
+ * drm_dev_is_gone() after that, each time before they sleep. See
  * drm_dev_wait_event() for the usual case.
  *
  * Context: Process context.
  */
 void drm_dev_wait_begin(struct drm_device *dev, struct wait_queue_entry *wait)
 {
-	drm_unplug_wait_begin(dev, wait);
+	init_waitqueue_entry(wait, current);
+	add_wait_queue(&drm_unplug_of(dev)->sleepers, wait);
 }
 EXPORT_SYMBOL(drm_dev_wait_begin);
 
@@ -246,7 +248,7 @@ EXPORT_SYMBOL(drm_dev_wait_begin);
  */
 void drm_dev_wait_end(struct drm_device *dev, struct wait_queue_entry *wait)
 {
-	drm_unplug_wait_end(dev, wait);
+	remove_wait_queue(&drm_unplug_of(dev)->sleepers, wait);
 }
 EXPORT_SYMBOL(drm_dev_wait_end);
 

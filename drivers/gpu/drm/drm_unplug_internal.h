@@ -318,9 +318,6 @@ void drm_unplug_announce(struct drm_unplug *unplug);
 void drm_unplug_kick(struct drm_unplug *unplug);
 void drm_unplug_send_events(struct drm_device *dev);
 
-void drm_unplug_wait_begin(struct drm_device *dev, struct wait_queue_entry *wait);
-void drm_unplug_wait_end(struct drm_device *dev, struct wait_queue_entry *wait);
-
 int drm_unplug_eventfd_add(struct drm_device *dev, struct drm_unplug_eventfd *efd,
 			   struct eventfd_ctx *ctx);
 bool drm_unplug_eventfd_del(struct drm_unplug_eventfd *efd);

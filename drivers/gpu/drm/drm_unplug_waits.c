@@ -184,25 +184,6 @@ unsigned long drm_dev_wait_done(struct drm_device *dev, struct completion *done,
 EXPORT_SYMBOL(drm_dev_wait_done);
 
 /**
- * drm_unplug_wait_begin - let an unplug wake the current task
- * @dev: DRM device
- * @wait: on the stack of the caller, until drm_unplug_wait_end()
- *
- * For loops that set the task state themselves. They have to check
- * drm_dev_is_gone() after that, each time before they sleep.
- */
-void drm_unplug_wait_begin(struct drm_device *dev, struct wait_queue_entry *wait)
-{
-	init_waitqueue_entry(wait, current);
-	add_wait_queue(&drm_unplug_of(dev)->sleepers, wait);
-}
-
-void drm_unplug_wait_end(struct drm_device *dev, struct wait_queue_entry *wait)
-{
-	remove_wait_queue(&drm_unplug_of(dev)->sleepers, wait);
-}
-
-/**
  * drm_unplug_eventfd_add - signal an eventfd when the device goes
  * @dev: DRM device
  * @efd: to be removed with drm_unplug_eventfd_del() before it is freed
