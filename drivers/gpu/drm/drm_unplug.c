@@ -29,10 +29,12 @@
  * unbound, a virtual machine host takes it away. From then on the device is
  * *gone*: drm_dev_unplug() or drm_dev_unregister() has begun.
  *
- * Core holds a *section* around every ioctl handler, every page fault and every
- * open(). A section is the read side of an SRCU domain that belongs to that one
- * device, so entering costs no shared cache line, sections nest, they may
- * sleep, and a client of one device never holds up another one's unplug.
+ * Core holds a *section* around ioctl handlers, page faults and every open(). Only
+ * handlers flagged DRM_UNPLUG_WAITS, which sleep in core and are woken, and those
+ * flagged DRM_UNPLUG_SAFE, which need no device, run in none. A section is the read
+ * side of an SRCU domain that belongs to that one device, so entering costs no
+ * shared cache line, sections nest, they may sleep, and a client of one device
+ * never holds up another one's unplug.
  * Drivers get the same protection for everything else (workers, interrupts,
  * teardown) from drm_dev_enter() and drm_dev_exit(), or from the class that
  * ends the section by itself::

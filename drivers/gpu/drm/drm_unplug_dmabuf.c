@@ -28,7 +28,9 @@
  * From then on the driver is only called to give back what it has given out:
  *
  * ================== ==========================================================
- * attach, pin, map   fail with ENODEV, also for what is attached already
+ * attach, pin, map   fail with ENODEV, map and pin also for what is attached
+ *                    already. Where the exporter has no attach callback, attach
+ *                    succeeds, and map fails.
  * vmap               succeeds: a page of zeros that belongs to this map and
  *                    repeats itself. Importers do not expect it to fail.
  * begin_cpu_access   succeeds, as the map does not need the device; ENODEV where
@@ -427,9 +429,9 @@ int drm_unplug_dmabuf_add(struct drm_device *dev, struct dma_buf *dmabuf)
  * @obj: GEM object
  * @dmabuf: made from it just now, so that it has no maps yet
  *
- * drm_gem_dmabuf_export() has done so. This is for drivers that make their
- * dma-bufs themselves, as long as these keep a reference to the device, and for
- * those that set the callbacks afterwards.
+ * drm_gem_dmabuf_export() has done so. Core calls this for what a driver returns
+ * from &drm_gem_object_funcs.export: it may have made the dma-buf itself, which is
+ * taken if it keeps a reference to the device, or set the callbacks afterwards.
  *
  * Returns:
  * 0 or an error of drm_unplug_dmabuf_add().
