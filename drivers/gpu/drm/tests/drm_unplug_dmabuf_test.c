@@ -1050,6 +1050,17 @@ static void drm_test_unplug_dma_import_unmapping(struct kunit *test)
 	import_end(test, &im, &scene);
 }
 
+/* An object that is mapped for the device. */
+static struct drm_gem_shmem_object *shmem_new(struct kunit *test, struct import *im)
+{
+	struct drm_gem_shmem_object *shmem = drm_gem_shmem_create(im->dev, SIZE);
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, shmem);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, drm_gem_shmem_get_pages_sgt(shmem));
+
+	return shmem;
+}
+
 /* How many tables are mapped for the device, and of how many it keeps a record. */
 static void tables(struct import *im, unsigned int *mapped, unsigned int *known)
 {
@@ -1074,16 +1085,11 @@ static void drm_test_unplug_dma_shmem(struct kunit *test)
 {
 	struct drm_gem_shmem_object *shmem[3];
 	unsigned int i, mapped, known;
-	struct sg_table *sgt;
 	struct import im;
 
 	import_dev_new(test, &im);
-	for (i = 0; i < ARRAY_SIZE(shmem); i++) {
-		shmem[i] = drm_gem_shmem_create(im.dev, SIZE);
-		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, shmem[i]);
-		sgt = drm_gem_shmem_get_pages_sgt(shmem[i]);
-		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, sgt);
-	}
+	for (i = 0; i < ARRAY_SIZE(shmem); i++)
+		shmem[i] = shmem_new(test, &im);
 	tables(&im, &mapped, &known);
 	KUNIT_EXPECT_EQ(test, mapped, 3);
 	drm_gem_object_put(&shmem[0]->base);
@@ -1133,9 +1139,7 @@ static void drm_test_unplug_dma_shmem_freed(struct kunit *test)
 
 	import_dev_new(test, &im);
 	for (i = 0; i < ARRAY_SIZE(shmem); i++) {
-		shmem[i] = drm_gem_shmem_create(im.dev, SIZE);
-		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, shmem[i]);
-		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, drm_gem_shmem_get_pages_sgt(shmem[i]));
+		shmem[i] = shmem_new(test, &im);
 		shmem_free_table(shmem[i]);
 		/* The other count of the pages is the table's. */
 		if (i < 2)
@@ -1170,11 +1174,8 @@ static void drm_test_unplug_dma_shmem_locked(struct kunit *test)
 	struct import im;
 
 	import_dev_new(test, &im);
-	for (i = 0; i < ARRAY_SIZE(shmem); i++) {
-		shmem[i] = drm_gem_shmem_create(im.dev, SIZE);
-		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, shmem[i]);
-		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, drm_gem_shmem_get_pages_sgt(shmem[i]));
-	}
+	for (i = 0; i < ARRAY_SIZE(shmem); i++)
+		shmem[i] = shmem_new(test, &im);
 	dma_resv_lock(shmem[1]->base.resv, NULL);
 	KUNIT_EXPECT_EQ(test, mock_run(remover, import_unbind, &im), 0);
 	tables(&im, &mapped, &known);
@@ -1217,9 +1218,7 @@ static void drm_test_unplug_dma_shmem_race(struct kunit *test)
 	struct import im;
 
 	import_dev_new(test, &im);
-	shmem = drm_gem_shmem_create(im.dev, SIZE);
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, shmem);
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, drm_gem_shmem_get_pages_sgt(shmem));
+	shmem = shmem_new(test, &im);
 	dma_resv_lock(shmem->base.resv, NULL);
 	mock_start(remover, import_unbind, &im);
 	mock_wait_until(test, shmem_used(&im));

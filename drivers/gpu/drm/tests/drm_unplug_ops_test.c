@@ -226,6 +226,19 @@ static void drm_test_unplug_ops_late_fence(struct kunit *test)
 	ops_check(test);
 }
 
+/* The device is registered, and an unplug by @remover waits in a hook. */
+static void ops_stop(struct kunit *test, struct mock_client *remover, struct mock_gate *stop)
+{
+	struct ops_state *state = test->priv;
+	struct drm_device *dev = &state->mdev->drm;
+
+	mock_gate_init(stop);
+	state->stop = stop;
+	KUNIT_ASSERT_EQ(test, drm_dev_register(dev, 0), 0);
+	mock_start(remover, mock_unplug, dev);
+	mock_gate_wait(test, stop);
+}
+
 /* T5: several tasks unplug, the hooks run one at a time. */
 static void drm_test_unplug_ops_concurrent(struct kunit *test)
 {
@@ -235,11 +248,7 @@ static void drm_test_unplug_ops_concurrent(struct kunit *test)
 	struct drm_device *dev = &state->mdev->drm;
 	struct mock_gate stop;
 
-	mock_gate_init(&stop);
-	state->stop = &stop;
-	KUNIT_ASSERT_EQ(test, drm_dev_register(dev, 0), 0);
-	mock_start(first, mock_unplug, dev);
-	mock_gate_wait(test, &stop);
+	ops_stop(test, first, &stop);
 	mock_start(second, mock_unplug, dev);
 	KUNIT_EXPECT_FALSE(test, mock_returns_early(second));
 	KUNIT_EXPECT_EQ(test, state->signalled, 0);
@@ -258,11 +267,7 @@ static void drm_test_unplug_ops_stuck(struct kunit *test)
 	struct drm_device *dev = &state->mdev->drm;
 	struct mock_gate stop;
 
-	mock_gate_init(&stop);
-	state->stop = &stop;
-	KUNIT_ASSERT_EQ(test, drm_dev_register(dev, 0), 0);
-	mock_start(remover, mock_unplug, dev);
-	mock_gate_wait(test, &stop);
+	ops_stop(test, remover, &stop);
 	mock_wait_until(test, READ_ONCE(drm_unplug_of(dev)->stall_rounds) > 1);
 	complete_all(&stop.leave);
 	mock_finish(remover);

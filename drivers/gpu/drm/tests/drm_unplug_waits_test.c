@@ -409,6 +409,15 @@ static void drm_test_unplug_vblank_console(struct kunit *test)
 	drm_crtc_vblank_on(crtc);
 }
 
+static void vblank_event_ask(struct kunit *test, struct mock_client *client, struct file *file)
+{
+	union drm_wait_vblank arg = {
+		.request = { .type = _DRM_VBLANK_RELATIVE | _DRM_VBLANK_EVENT, .sequence = 1 },
+	};
+
+	KUNIT_EXPECT_EQ(test, mock_ioctl(client, file, DRM_IOCTL_WAIT_VBLANK, &arg), 0);
+}
+
 /*
  * U5: an event that was asked for is sent at the end of drm_dev_unplug(). After
  * drm_dev_unregister() it comes when the driver switches the CRTC off.
@@ -419,11 +428,8 @@ static void drm_test_unplug_vblank_event(struct kunit *test)
 	struct mock_dev *mdev = to_mock_dev(crtc->dev);
 	struct mock_client *client = mock_client_new(test);
 	struct file *file = mock_open(mdev, O_RDWR | O_NONBLOCK);
-	union drm_wait_vblank arg = {
-		.request = { .type = _DRM_VBLANK_RELATIVE | _DRM_VBLANK_EVENT, .sequence = 1 },
-	};
 
-	KUNIT_EXPECT_EQ(test, mock_ioctl(client, file, DRM_IOCTL_WAIT_VBLANK, &arg), 0);
+	vblank_event_ask(test, client, file);
 	mock_leave(test, mdev);
 	if (!drm_dev_is_unplugged(crtc->dev)) {
 		KUNIT_EXPECT_EQ(test, read_now(client, file), -EAGAIN);
@@ -444,11 +450,8 @@ static void drm_test_unplug_vblank_event_wedge(struct kunit *test)
 	struct mock_dev *mdev = to_mock_dev(crtc->dev);
 	struct mock_client *client = mock_client_new(test);
 	struct file *file = mock_open(mdev, O_RDWR | O_NONBLOCK);
-	union drm_wait_vblank arg = {
-		.request = { .type = _DRM_VBLANK_RELATIVE | _DRM_VBLANK_EVENT, .sequence = 1 },
-	};
 
-	KUNIT_EXPECT_EQ(test, mock_ioctl(client, file, DRM_IOCTL_WAIT_VBLANK, &arg), 0);
+	vblank_event_ask(test, client, file);
 	KUNIT_EXPECT_EQ(test, drm_dev_wedge(crtc->dev, DRM_WEDGE_RECOVERY_REBIND, NULL), 0);
 	KUNIT_EXPECT_EQ(test, read_now(client, file), sizeof(struct drm_event_vblank));
 	KUNIT_EXPECT_EQ(test, read_now(client, file), -ENODEV);

@@ -94,14 +94,19 @@ class Guest:
             with open(self.base + ".out", "w") as out, open(self.base + ".err", "w") as err:
                 self.status = subprocess.run([*words, "--", *self.command], stdin=subprocess.DEVNULL,
                                              stdout=out, stderr=err, check=False).returncode
-            if self.clock_is_wrong():
-                why = "the guest's clock was wrong"
-            elif self.modules != "stock" and not attempt and self.stood_still():
-                why = "the guest stood still"
-            else:
+            why = self.accident(attempt)
+            if not why:
                 break
             say(f"{os.path.basename(self.base)}: {why}: again ({attempt + 1})")
         self.seconds = time.monotonic() - began
+
+    def accident(self, attempt):
+        """Why a run says nothing of the kernel, or ''."""
+        if self.clock_is_wrong():
+            return "the guest's clock was wrong"
+        if self.modules != "stock" and not attempt and self.stood_still():
+            return "the guest stood still"
+        return ""
 
     def clock_is_wrong(self):
         """On a busy machine an emulated kernel may measure its clock many times too fast, so
