@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A framebuffer as firmware leaves one behind, for simpledrm, in memory that the
+ * kernel was told to leave alone (memmap= on its command line).
+ *
+ * simpledrm itself is a part of this module, because Debian's kernel has none.
+ * What the Makefile changes of it is its name, and that of its init_module().
+ */
+#include <linux/ioport.h>
+#include <linux/module.h>
+#include <linux/platform_data/simplefb.h>
+#include <linux/platform_device.h>
+#include <linux/sizes.h>
+
+/* Those of simpledrm.c */
+int simpledrm_init(void);
+void simpledrm_exit(void);
+
+static unsigned long base = 0x60000000;
+module_param(base, ulong, 0400);
+MODULE_PARM_DESC(base, "Physical address of the framebuffer");
+
+static struct platform_device *framebuffer;
+
+static int __init simple_framebuffer_init(void)
+{
+	static const struct simplefb_platform_data mode = {
+		.width = 640,
+		.height = 480,
+		.stride = 640 * 4,
+		.format = "x8r8g8b8",
+	};
+	const struct resource memory = DEFINE_RES_MEM(base, SZ_4M);
+	int ret;
+
+	/* simpledrm would say so as well, but leave a broken map behind. */
+	if (region_intersects(base, SZ_4M, IORESOURCE_SYSTEM_RAM, IORES_DESC_NONE) != REGION_DISJOINT)
+		return -EBUSY;
+
+	ret = simpledrm_init();
+	if (ret)
+		return ret;
+
+	framebuffer = platform_device_register_resndata(NULL, "simpledrm", PLATFORM_DEVID_NONE, &memory, 1,
+							&mode, sizeof(mode));
+	if (IS_ERR(framebuffer)) {
+		simpledrm_exit();
+		return PTR_ERR(framebuffer);
+	}
+
+	return 0;
+}
+module_init(simple_framebuffer_init);
+
+static void __exit simple_framebuffer_exit(void)
+{
+	platform_device_unregister(framebuffer);
+	simpledrm_exit();
+}
+module_exit(simple_framebuffer_exit);
+
+MODULE_DESCRIPTION("simpledrm and a framebuffer for it, for the drm_unplug tests");
+MODULE_LICENSE("GPL");
