@@ -14,7 +14,7 @@ virtual report
 
 @initialize:python@
 @@
-import os
+import os, re
 
 targets = ("drm_dev_unplug", "drm_dev_unregister", "drm_put_dev")
 calls = {}	# directory: {function: {called}}
@@ -33,6 +33,19 @@ def found(p, g):
             seen.add(path[-1])
             todo += [path + [n] for n in sorted(calls.get(os.path.dirname(p.file), {}).get(path[-1], ()))]
     return None
+
+# A section of CLASS(drm_dev_section) ends with its block, of which the rule knows nothing.
+def in_block(c, p):
+    with open(c.file, encoding="utf-8", errors="replace") as f:
+        lines = f.read().splitlines()[int(c.line) - 1:int(p.line)]
+    lines[-1] = lines[-1][:int(p.column)]
+    lines[0] = lines[0][int(c.column):]
+    depth = 0
+    for brace in re.findall(r"[{}]", "\n".join(lines)):
+        depth += 1 if brace == "{" else -1
+        if depth < 0:
+            return False
+    return True
 
 reported = set()
 def say(p, g):
@@ -87,6 +100,15 @@ if (\( drm_dev_enter(..., &idx) \| e && drm_dev_enter(..., &idx) \)) {
 ... when any
 } else S
 
+@scoped exists@
+symbol drm_dev_section;
+identifier s, g;
+position c, p;
+@@
+CLASS@c(drm_dev_section, s)(...);
+... when any
+* g@p(...)
+
 @script:python depends on report@
 g << after.g;
 p << after.p;
@@ -104,3 +126,11 @@ g << inside_else.g;
 p << inside_else.p;
 @@
 say(p[0], g)
+
+@script:python depends on report@
+g << scoped.g;
+c << scoped.c;
+p << scoped.p;
+@@
+if in_block(c[0], p[0]):
+    say(p[0], g)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/// A device critical section, from drm_dev_enter() to drm_dev_exit(), must
-/// end without help: drm_dev_unplug() waits for it. A fence signals only if
-/// somebody signals it, and a page of user memory may come from a FUSE server
-/// that never answers.
+/// A device critical section, from drm_dev_enter() to drm_dev_exit() or that of
+/// CLASS(drm_dev_section), must end without help: drm_dev_unplug() waits for it.
+/// A fence signals only if somebody signals it, and a page of user memory may
+/// come from a FUSE server that never answers.
 ///
 //# Waits are also found in functions of the same file that are called inside
 //# of the section. drm_dev_fence_wait() and drm_dev_wait_event() end when the
@@ -43,6 +43,19 @@ def found(p, g):
             seen.add(name)
             todo += sorted(calls.get(os.path.dirname(p.file), {}).get(name, ()))
     return None
+
+# A section of CLASS(drm_dev_section) ends with its block, of which the rule knows nothing.
+def in_block(c, p):
+    with open(c.file, encoding="utf-8", errors="replace") as f:
+        lines = f.read().splitlines()[int(c.line) - 1:int(p.line)]
+    lines[-1] = lines[-1][:int(p.column)]
+    lines[0] = lines[0][int(c.column):]
+    depth = 0
+    for brace in re.findall(r"[{}]", "\n".join(lines)):
+        depth += 1 if brace == "{" else -1
+        if depth < 0:
+            return False
+    return True
 
 reported = set()
 def say(p, g):
@@ -98,6 +111,15 @@ if (\( drm_dev_enter(..., &idx) \| e && drm_dev_enter(..., &idx) \)) {
 ... when any
 } else S
 
+@scoped exists@
+symbol drm_dev_section;
+identifier s, g;
+position c, p;
+@@
+CLASS@c(drm_dev_section, s)(...);
+... when any
+* g@p(...)
+
 @script:python depends on report@
 g << after.g;
 p << after.p;
@@ -115,3 +137,11 @@ g << inside_else.g;
 p << inside_else.p;
 @@
 say(p[0], g)
+
+@script:python depends on report@
+g << scoped.g;
+c << scoped.c;
+p << scoped.p;
+@@
+if in_block(c[0], p[0]):
+    say(p[0], g)

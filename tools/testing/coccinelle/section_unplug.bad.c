@@ -34,3 +34,10 @@ static int flush(struct drm_device *dev)
 	}
 	return ret;
 }
+
+static void to_the_end_of_its_block(struct drm_device *dev)
+{
+	CLASS(drm_dev_section, section)(dev);
+	if (section.dev)
+		reset(dev);	/* report */
+}

@@ -30,3 +30,13 @@ static void afterwards(struct sample *sample)
 	}
 	drm_dev_unplug(sample->drm);
 }
+
+static void after_its_block(struct sample *sample)
+{
+	{
+		CLASS(drm_dev_section, section)(sample->drm);
+		if (section.dev)
+			stop(sample);
+	}
+	drm_dev_unplug(sample->drm);
+}

@@ -80,3 +80,16 @@ static vm_fault_t with_else(struct vm_fault *vmf, struct drm_device *dev)
 unlock:
 	return ret;
 }
+
+static int to_the_end_of_its_block(struct drm_device *dev, struct dma_fence *fence)
+{
+	CLASS(drm_dev_section, section)(dev);
+	if (!section.dev)
+		return -ENODEV;
+
+	scoped_guard(mutex, &dev->lock) {
+		if (start(dev))
+			dma_fence_wait(fence, false);	/* report */
+	}
+	return 0;
+}

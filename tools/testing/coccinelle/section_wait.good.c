@@ -53,3 +53,14 @@ static int after_exit(struct drm_device *dev, struct dma_fence *fence)
 	}
 	return ret;
 }
+
+static int after_its_block(struct drm_device *dev, struct dma_fence *fence)
+{
+	dma_fence_wait(fence, true);
+	if (fence) {
+		CLASS(drm_dev_section, section)(dev);
+		if (section.dev)
+			start(dev);
+	}
+	return dma_fence_wait(fence, true);
+}
