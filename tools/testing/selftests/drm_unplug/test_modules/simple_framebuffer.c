@@ -12,9 +12,7 @@
 #include <linux/platform_device.h>
 #include <linux/sizes.h>
 
-/* Those of simpledrm.c */
-int simpledrm_init(void);
-void simpledrm_exit(void);
+#include "simple_framebuffer.h"
 
 static unsigned long base = 0x60000000;
 module_param(base, ulong, 0400);
@@ -33,16 +31,17 @@ static int __init simple_framebuffer_init(void)
 	const struct resource memory = DEFINE_RES_MEM(base, SZ_4M);
 	int ret;
 
-	/* simpledrm would say so as well, but leave a broken map behind. */
-	if (region_intersects(base, SZ_4M, IORESOURCE_SYSTEM_RAM, IORES_DESC_NONE) != REGION_DISJOINT)
+	/* Without memmap= it is memory that the kernel uses. */
+	ret = region_intersects(base, SZ_4M, IORESOURCE_SYSTEM_RAM, IORES_DESC_NONE);
+	if (ret != REGION_DISJOINT)
 		return -EBUSY;
 
 	ret = simpledrm_init();
 	if (ret)
 		return ret;
 
-	framebuffer = platform_device_register_resndata(NULL, "simpledrm", PLATFORM_DEVID_NONE, &memory, 1,
-							&mode, sizeof(mode));
+	framebuffer = platform_device_register_resndata(NULL, "simpledrm", PLATFORM_DEVID_NONE,
+							&memory, 1, &mode, sizeof(mode));
 	if (IS_ERR(framebuffer)) {
 		simpledrm_exit();
 		return PTR_ERR(framebuffer);
