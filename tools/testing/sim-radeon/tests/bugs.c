@@ -251,8 +251,8 @@ static void kfd_unsupported(void)
 
 static void unbounded(void)
 {
-	/* Not one that dies of its signal, either: for as long as that takes, the stock kernel
-	 * spins, which has kept the guest from going on.
+	/* The control is not a process that dies of KFD's signal: the stock kernel spins for as
+	 * long as that takes, and has kept the process from dying.
 	 */
 	pid_t process = control ? 0 : kfd_process(sim_card(), caught);
 	int error = sysfs_remove();
