@@ -78,6 +78,9 @@ p << call.p;
 @@
 graph(p[0], g)
 
+// Each rule is followed by its report. Spatch carries matches that wait for theirs into
+// every rule after, and multiplies them.
+
 @after exists@
 expression idx;
 identifier g;
@@ -87,6 +90,12 @@ statement S;
 if (\( !drm_dev_enter(..., &idx) \| <+... !drm_dev_enter(..., &idx) ...+> \)) S
 ... when != drm_dev_exit(idx)
 * g@p(...)
+
+@script:python depends on report@
+g << after.g;
+p << after.p;
+@@
+say(p[0], g)
 
 @inside exists@
 expression idx, e;
@@ -98,6 +107,12 @@ if (\( drm_dev_enter(..., &idx) \| e && drm_dev_enter(..., &idx) \)) {
 * g@p(...)
 ... when any
 }
+
+@script:python depends on report@
+g << inside.g;
+p << inside.p;
+@@
+say(p[0], g)
 
 @inside_else exists@
 expression idx, e;
@@ -111,6 +126,12 @@ if (\( drm_dev_enter(..., &idx) \| e && drm_dev_enter(..., &idx) \)) {
 ... when any
 } else S
 
+@script:python depends on report@
+g << inside_else.g;
+p << inside_else.p;
+@@
+say(p[0], g)
+
 @scoped exists@
 symbol drm_dev_section;
 identifier s, g;
@@ -119,24 +140,6 @@ position c, p;
 CLASS@c(drm_dev_section, s)(...);
 ... when any
 * g@p(...)
-
-@script:python depends on report@
-g << after.g;
-p << after.p;
-@@
-say(p[0], g)
-
-@script:python depends on report@
-g << inside.g;
-p << inside.p;
-@@
-say(p[0], g)
-
-@script:python depends on report@
-g << inside_else.g;
-p << inside_else.p;
-@@
-say(p[0], g)
 
 @script:python depends on report@
 g << scoped.g;
