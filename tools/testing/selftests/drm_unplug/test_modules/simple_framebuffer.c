@@ -14,9 +14,8 @@
 
 #include "simple_framebuffer.h"
 
-static unsigned long base = 0x60000000;
-module_param(base, ulong, 0400);
-MODULE_PARM_DESC(base, "Physical address of the framebuffer");
+/* As tools/guest/devices has it, and away from the simulated cards */
+#define BASE	0x54000000
 
 static struct platform_device *framebuffer;
 
@@ -28,11 +27,11 @@ static int __init simple_framebuffer_init(void)
 		.stride = 640 * 4,
 		.format = "x8r8g8b8",
 	};
-	const struct resource memory = DEFINE_RES_MEM(base, SZ_4M);
+	const struct resource memory = DEFINE_RES_MEM(BASE, SZ_4M);
 	int ret;
 
 	/* Without memmap= it is memory that the kernel uses. */
-	ret = region_intersects(base, SZ_4M, IORESOURCE_SYSTEM_RAM, IORES_DESC_NONE);
+	ret = region_intersects(BASE, SZ_4M, IORESOURCE_SYSTEM_RAM, IORES_DESC_NONE);
 	if (ret != REGION_DISJOINT)
 		return -EBUSY;
 
