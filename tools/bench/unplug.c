@@ -476,22 +476,6 @@ static void client_main(struct client *c)
 	}
 }
 
-static bool asleep(const struct client *c)
-{
-	char path[64], text[256] = {}, *state;
-	int fd;
-
-	if (c->state != CALLING)
-		return false;
-	snprintf(path, sizeof(path), "/proc/%d/stat", c->pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
-		die(path);
-	close(fd);
-	state = strrchr(text, ')');
-	return state && state[2] == 'S';
-}
-
 static void pool_sleep(unsigned int n)
 {
 	unsigned int i;
@@ -500,7 +484,7 @@ static void pool_sleep(unsigned int n)
 	__atomic_add_fetch(&pool->generation, 1, __ATOMIC_RELEASE);
 	syscall(SYS_futex, &pool->generation, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 	for (i = 0; i < n; i++)
-		while (!asleep(&pool->c[i]))
+		while (pool->c[i].state != CALLING || !asleep_in_call(pool->c[i].pid))
 			sleep_ms(1);
 }
 

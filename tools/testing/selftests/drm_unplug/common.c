@@ -625,43 +625,46 @@ long sleeper_read(struct sleeper *s)
 	return ret < 0 ? -errno : ret;
 }
 
-bool sleeper_settled(const struct sleeper *s)
+/*
+ * Not by the state in /proc/.../stat: a thread whose code is still being read from
+ * the disk sleeps as well, and comes to its call after the pull.
+ */
+bool asleep_in_call(pid_t tid)
 {
-	char path[64], buf[256], *state;
-	ssize_t n;
+	char path[64], text[8] = "";
 	int fd;
 
-	if (!s->started)
-		return false;
-	if (s->done)
-		return true;
-	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", s->tid);
-	fd = open(path, O_RDONLY);
-	if (fd < 0)
-		return false;
-	n = read(fd, buf, sizeof(buf) - 1);
+	snprintf(path, sizeof(path), "/proc/%d/syscall", tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) < 0)
+		text[0] = '\0';
 	close(fd);
-	if (n <= 0)
-		return false;
-	buf[n] = '\0';
-	state = strrchr(buf, ')');
-	return state && (state[2] == 'S' || state[2] == 'D');
+	/* The number of the call; else "running", or -1 for asleep outside of any. */
+	return text[0] >= '0' && text[0] <= '9';
+}
+
+static bool settled(const struct sleeper *s)
+{
+	return s->done || (s->started && asleep_in_call(s->tid));
 }
 
 void sleepers_settle(struct sleeper *s, unsigned int n)
 {
-	uint64_t end = now_ms() + 3000;
+	uint64_t end = now_ms() + 30000;
 	unsigned int i, round;
 
-	/* Twice in a row, so that a page fault is not taken for the call. */
+	/* Twice in a row, so that a lock that is taken on the way is not taken for the wait. */
 	for (round = 0; round < 2; round++) {
 		for (i = 0; i < n; i++)
-			while (s[i].used && !sleeper_settled(&s[i]) && now_ms() < end)
+			while (s[i].used && !settled(&s[i]) && now_ms() < end)
 				sleep_ms(5);
 		sleep_ms(20);
 	}
-	for (i = 0; i < n; i++)
+	for (i = 0; i < n; i++) {
 		s[i].early = s[i].done;
+		if (s[i].used && !settled(&s[i]))
+			printf("# %s: not asleep yet\n", s[i].what);
+	}
 }
 
 void sleepers_wait(struct sleeper *s, unsigned int n)

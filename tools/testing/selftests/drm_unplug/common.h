@@ -109,6 +109,9 @@ uint32_t kms_property(int fd, uint32_t object, uint32_t type, const char *name, 
 uint32_t kms_plane(int fd, const struct kms *kms);
 bool has_cap(int fd, uint64_t cap);
 
+/* Is this thread or process off the CPU inside a system call? */
+bool asleep_in_call(pid_t tid);
+
 /* A thread that sleeps in one system call; the scene bounds how long. */
 struct sleeper {
 	const char *what;
@@ -130,8 +133,7 @@ struct sleeper {
 void sleeper_start(struct sleeper *s);
 /* For fn: read() into buf. */
 long sleeper_read(struct sleeper *s);
-/* True when the thread is off the CPU inside its call. */
-bool sleeper_settled(const struct sleeper *s);
+/* Waits until all are asleep in their calls, and notes who has come back already. */
 void sleepers_settle(struct sleeper *s, unsigned int n);
 /* Waits until all came back, at most the scene's limit. */
 void sleepers_wait(struct sleeper *s, unsigned int n);

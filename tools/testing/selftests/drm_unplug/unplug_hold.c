@@ -337,7 +337,7 @@ static void client_start(struct client *c)
 	while (now_ms() < end && !c->done) {
 		if (c->page >= FUSE_SYNC && fuse_seen->reads > reads)
 			c->held = true;
-		if (c->page == NONE && state_of(pid) == 'S')
+		if (c->page == NONE && asleep_in_call(pid))
 			c->held = true;
 		if (c->held)
 			break;
