@@ -95,19 +95,24 @@ make_sim_radeon() {
 	modprobe "$module" && echo plug >"$SIM_RADEON/card$((slot - 1))/control"
 }
 
-# A DisplayLink adapter at the port of dummy_hcd: a gadget whose function is the program
-# usb-display. Writing to UDC plugs it in and pulls it out.
+# A USB display at the port of dummy_hcd: a gadget whose function is the program usb-display.
+# Writing to UDC plugs it in and pulls it out.
 GADGET=/sys/kernel/config/usb_gadget/display
 UDC=dummy_udc.0
-make_udl() {
+make_usb_display() {
+	case $module in
+	udl) usb_id='0x17e9 0x0141' ;;
+	gud) usb_id='0x1d50 0x614d' ;;
+	esac
 	mountpoint -q /sys/kernel/config || modprobe configfs
 	mountpoint -q /sys/kernel/config || mount -t configfs configfs /sys/kernel/config || return
 	modprobe -a dummy_hcd libcomposite usb_f_fs &&
 		mkdir $GADGET && mkdir $GADGET/strings/0x409 $GADGET/configs/c.1 $GADGET/functions/ffs.display || return
-	echo 0x17e9 >$GADGET/idVendor && echo 0x0141 >$GADGET/idProduct && echo 1 >$GADGET/strings/0x409/serialnumber &&
+	echo "${usb_id% *}" >$GADGET/idVendor && echo "${usb_id#* }" >$GADGET/idProduct &&
+		echo 1 >$GADGET/strings/0x409/serialnumber &&
 		ln -s $GADGET/functions/ffs.display $GADGET/configs/c.1/ || return
 	mkdir -p /run/usb-display && mount -t functionfs display /run/usb-display || return
 	mkfifo $STATE/usb-display
-	usb-display /run/usb-display >$STATE/usb-display &
+	usb-display "$module" /run/usb-display >$STATE/usb-display &
 	read -r ready <$STATE/usb-display && modprobe "$module" && echo $UDC >$GADGET/UDC
 }
