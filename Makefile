@@ -14,12 +14,13 @@ help:	## this list
 	@echo '  KSRC=DIR     use this Linux 7.2 tree instead of Debian'"'"'s (it is copied, never changed)'
 	@echo '  KDIR=DIR     modules, install: headers to build with, such as /lib/modules/$$(uname -r)/build'
 	@echo '  AMDGPU=full   modules: amdgpu as well, with its display part (takes long)'
+	@echo '  DESTDIR=DIR  install, uninstall: below this directory'
 	@echo '  XDG_CACHE_HOME=DIR  where downloads and build roots go (default ~/.cache)'
 
-demo:	## pull every device, on stock modules and on ours, and show a table
+demo:	## pull nine devices, on stock modules and on ours, and show a table
 	@tools/demo/demo
 
-check:	## everything that can fail: layout, kunit, selftests, IGT, checkpatch, sparse
+check:	## everything that can fail, close to an hour: static checks, unit tests, selftests, IGT, simulated cards
 	@tools/check
 
 tree:	## the kernel source with our patches and files, in build/linux
@@ -56,7 +57,7 @@ cycles:	## 1,000 times unplugged and plugged with eight clients; and so with KAS
 compositors:	## weston, sway, cage, mutter and KWin when a GPU is pulled, stock beside ours (another 1 GB root)
 	@tools/testing/compositors/run
 
-igt:	## IGT core_hotunplug on every device in the guest
+igt:	## IGT core_hotunplug on the PCI devices of QEMU (on simulated cards: make sim)
 	@tools/testing/selftests/drm_unplug/igt
 
 model:	## check a model of the unplug protocol with spin, and that it can fail

@@ -46,7 +46,7 @@ struct drm_unplug_ops {
 	/**
 	 * @signal: end every fence of the device with @error, -ENODEV
 	 *
-	 * Also all that runs or is queued. See drm_dev_fence_end() and
+	 * Also all that runs or is queued. See drm_dev_fence_force() and
 	 * drm_sched_unplug(). Called after @quiesce, again as long as the
 	 * unplug waits for handlers, which may make new fences, and after the
 	 * last one. The same locking rules as for @quiesce.

@@ -28,7 +28,7 @@
  *
  * The driver has stopped the device from writing to memory before. Fences of its
  * own it ends in its &drm_unplug_ops.signal, which this calls; one without hooks
- * ends them before, or later, see drm_dev_fence_end() and drm_sched_unplug().
+ * ends them before, or later, see drm_dev_fence_force() and drm_sched_unplug().
  *
  * Can be called again, and before or at the same time as drm_dev_unplug() or
  * drm_dev_unregister(), which have the rest of the work to do.
