@@ -30,11 +30,13 @@ struct drm_unplug_ops {
 	/**
 	 * @quiesce: keep the hardware from writing to memory
 	 *
-	 * Called once, when the device is marked gone. From when it returns,
-	 * the device must not write to memory that a fence protects, since
-	 * @signal is next. On an orderly removal, give what runs the time to
-	 * end, but not without bound. If the hardware is @lost, set whatever
-	 * keeps register accesses off it; nothing has to be waited for.
+	 * Called when the device is marked gone: once, or a second time if the
+	 * hardware is @lost and was not yet at the first, by drm_dev_wedge().
+	 * From when it returns, the device must not write to memory that a
+	 * fence protects, since @signal is next. On an orderly removal, give
+	 * what runs the time to end, but not without bound. If the hardware is
+	 * @lost, set whatever keeps register accesses off it; nothing has to be
+	 * waited for.
 	 *
 	 * Ioctl handlers may be running, and may be waiting for fences of the
 	 * device, so neither wait for them nor take a lock that they hold

@@ -15,6 +15,7 @@
 #include <drm/drm_print.h>
 #include <drm/drm_unplug.h>
 
+#include <kunit/static_stub.h>
 #include <kunit/visibility.h>
 
 #include "drm_unplug_internal.h"
@@ -105,6 +106,8 @@ MODULE_PARM_DESC(debug_unplug_late,
 static DEFINE_XARRAY_ALLOC1(drm_unplug_table);
 
 struct workqueue_struct *drm_unplug_wq;
+/* Its own, since its work waits for reservation locks, and clients can make much of it. */
+struct workqueue_struct *drm_unplug_revoke_wq;
 
 /**
  * drm_dev_enter - Enter device critical section
@@ -317,6 +320,8 @@ int drm_unplug_ioctl_exit(struct drm_device *dev, u32 flags,
  */
 bool drm_dev_is_lost(const struct drm_device *dev)
 {
+	KUNIT_STATIC_STUB_REDIRECT(drm_dev_is_lost, dev);
+
 	return dev->dev && dev_is_pci(dev->dev) &&
 	       pci_dev_is_disconnected(to_pci_dev(dev->dev));
 }
@@ -355,18 +360,24 @@ int drm_dev_unplug_register(struct drm_device *dev, const struct drm_unplug_ops 
 }
 EXPORT_SYMBOL(drm_dev_unplug_register);
 
-/* Stop the hardware, once. End its fences, as often as new ones may be made. */
+/*
+ * Stop the hardware, once, or again when it was wedged before and is lost now. End
+ * its fences, as often as new ones may be made.
+ */
 static void drm_unplug_quiesce(struct drm_unplug *unplug)
 {
 	const struct drm_unplug_ops *ops = unplug->ops;
+	bool lost;
 
 	if (!ops)
 		return;
 
 	guard(mutex)(&unplug->ops_lock);
 
-	if (!unplug->quiesced && ops->quiesce)
-		ops->quiesce(unplug->dev, drm_dev_is_lost(unplug->dev));
+	lost = drm_dev_is_lost(unplug->dev);
+	if (ops->quiesce && (!unplug->quiesced || (lost && !unplug->quiesced_lost)))
+		ops->quiesce(unplug->dev, lost);
+	unplug->quiesced_lost |= lost;
 	unplug->quiesced = true;
 
 	if (ops->signal)
@@ -375,7 +386,19 @@ static void drm_unplug_quiesce(struct drm_unplug *unplug)
 
 static void drm_unplug_signal(struct work_struct *work)
 {
-	drm_unplug_quiesce(container_of(work, struct drm_unplug, signal_work));
+	struct drm_unplug *unplug =
+		container_of(work, struct drm_unplug, signal_work);
+
+	const struct drm_unplug_ops *ops = unplug->ops;
+
+	if (!ops || !ops->signal)
+		return;
+
+	guard(mutex)(&unplug->ops_lock);
+
+	/* To stop the hardware is for the task that unplugs, however late it is. */
+	if (unplug->quiesced)
+		ops->signal(unplug->dev, -ENODEV);
 }
 
 static void drm_unplug_stall(struct work_struct *work)
@@ -591,6 +614,8 @@ void drm_unplug_arm(struct drm_device *dev)
 	unplug->cause = NULL;
 	atomic_set(&unplug->forced, 0);
 	unplug->quiesced = false;
+	unplug->quiesced_lost = false;
+	unplug->dma_closed = false;
 	reinit_completion(&unplug->left);
 	WRITE_ONCE(dev->unplugged, false);
 	WRITE_ONCE(unplug->gone, false);
@@ -726,13 +751,16 @@ void drm_unplug_fini(struct drm_device *dev)
 int drm_unplug_core_init(void)
 {
 	drm_unplug_wq = alloc_workqueue("drm_unplug", WQ_UNBOUND, 0);
+	drm_unplug_revoke_wq = alloc_workqueue("drm_unplug_revoke", WQ_UNBOUND, 0);
 
-	return drm_unplug_wq ? 0 : -ENOMEM;
+	return drm_unplug_wq && drm_unplug_revoke_wq ? 0 : -ENOMEM;
 }
 
 void drm_unplug_core_exit(void)
 {
 	drm_unplug_sections_exit();
+	if (drm_unplug_revoke_wq)
+		destroy_workqueue(drm_unplug_revoke_wq);
 	if (drm_unplug_wq)
 		destroy_workqueue(drm_unplug_wq);
 }

@@ -22,13 +22,14 @@
  * A buffer lives until its last user has gone, which can be long after the driver
  * was unbound. The DMA API is there for a device only as long as a driver is bound:
  * after that the IOMMU may work for somebody else, such as a guest that the device
- * was handed to, and a device that was removed is in no IOMMU group any more, which
- * is what iommu_get_dma_domain() dereferences when something is unmapped.
+ * was handed to, and of a device that was removed the DMA API does not even know any
+ * more that there was an IOMMU (iommu_deinit_device()).
  *
  * So core keeps account of what helpers have mapped for a device, imported dma-bufs
  * and the pages of GEM SHMEM objects, and unmaps it when the remove callback of the
- * driver has returned: the hardware is off then, and not before. The tables stay
- * until their owners free them, but the addresses in them mean nothing any more.
+ * driver has returned: the hardware is off then, and not before. The tables of pages
+ * stay until their owners free them, but the addresses in them mean nothing any more;
+ * that of an import belongs to the exporter, and is gone.
  *
  * Some drivers unmap and free the table of a GEM SHMEM object without the helper. So
  * core keeps such a record by the object, until that is released, and looks at the
@@ -61,37 +62,53 @@ static int drm_unplug_dma_match(struct device *parent, void *res, void *dev)
 	return *(struct drm_device **)res == dev;
 }
 
-/* A record for something to be mapped; and see to it that it is unmapped in time. */
+/*
+ * A record for something to be mapped; and see to it that it is unmapped in time. An
+ * ERR_PTR() of -ENODEV if it is too late for that.
+ */
 static struct drm_unplug_dma *drm_unplug_dma_new(struct drm_device *dev)
 {
 	struct drm_unplug *unplug = drm_unplug_of(dev);
+	struct drm_unplug_dma *dma;
 	struct drm_device **res;
+
+	if (READ_ONCE(unplug->dma_closed))
+		return ERR_PTR(-ENODEV);
 
 	if (!unplug->managed && !xchg(&unplug->dma_armed, true)) {
 		res = devres_alloc(drm_unplug_dma_unbound, sizeof(*res), GFP_KERNEL);
 		if (!res) {
 			WRITE_ONCE(unplug->dma_armed, false);
-			return NULL;
+			return ERR_PTR(-ENOMEM);
 		}
 		*res = dev;
 		devres_add(dev->dev, res);
 	}
 
-	return kmalloc_obj(struct drm_unplug_dma);
+	dma = kzalloc_obj(*dma);
+
+	return dma ?: ERR_PTR(-ENOMEM);
 }
 
-static void drm_unplug_dma_add(struct drm_unplug *unplug, struct drm_unplug_dma *dma,
+/* False if the driver has been unbound meanwhile: the caller has to unmap it. */
+static bool drm_unplug_dma_add(struct drm_unplug *unplug, struct drm_unplug_dma *dma,
 			       struct sg_table *sgt, struct dma_buf_attachment *attach,
 			       enum dma_data_direction dir)
 {
 	dma->sgt = sgt;
 	dma->attach = attach;
-	dma->shmem = NULL;
 	dma->dir = dir;
 	dma->mapped = true;
 
-	guard(spinlock)(&unplug->dma_lock);
-	hash_add(unplug->dma, &dma->node, (unsigned long)sgt);
+	scoped_guard(spinlock, &unplug->dma_lock) {
+		if (!unplug->dma_closed) {
+			hash_add(unplug->dma, &dma->node, (unsigned long)sgt);
+			return true;
+		}
+	}
+	kfree(dma);
+
+	return false;
 }
 
 /*
@@ -134,11 +151,10 @@ static void drm_unplug_dma_unmapped(struct drm_unplug *unplug)
  * Like dma_map_sgtable(), but what is still mapped when the driver is unbound is
  * unmapped then. See the overview on DMA mappings.
  *
- * Context: Process context, may sleep. In a section of the device, or where the
- * driver cannot be unbound for other reasons.
+ * Context: Process context, may sleep.
  *
  * Returns:
- * 0 or a negative errno of dma_map_sgtable().
+ * 0, -ENODEV if the driver was unbound, or a negative errno of dma_map_sgtable().
  */
 int drm_dev_map_sgtable(struct drm_device *dev, struct sg_table *sgt,
 			enum dma_data_direction dir)
@@ -147,15 +163,18 @@ int drm_dev_map_sgtable(struct drm_device *dev, struct sg_table *sgt,
 	int ret;
 
 	dma = drm_unplug_dma_new(dev);
-	if (!dma)
-		return -ENOMEM;
+	if (IS_ERR(dma))
+		return PTR_ERR(dma);
 
 	ret = dma_map_sgtable(dev->dev, sgt, dir, 0);
 	if (ret) {
 		kfree(dma);
 		return ret;
 	}
-	drm_unplug_dma_add(drm_unplug_of(dev), dma, sgt, NULL, dir);
+	if (!drm_unplug_dma_add(drm_unplug_of(dev), dma, sgt, NULL, dir)) {
+		dma_unmap_sgtable(dev->dev, sgt, dir, 0);
+		return -ENODEV;
+	}
 
 	return 0;
 }
@@ -208,20 +227,21 @@ static struct drm_unplug_dma *drm_unplug_shmem_find(struct drm_unplug *unplug,
  * Context: Process context, reservation lock of the object held.
  *
  * Returns:
- * 0 or a negative errno of dma_map_sgtable().
+ * 0, -ENODEV if the driver was unbound, or a negative errno of dma_map_sgtable().
  */
 int drm_dev_map_shmem(struct drm_gem_shmem_object *shmem, struct sg_table *sgt)
 {
 	struct drm_device *dev = shmem->base.dev;
 	struct drm_unplug *unplug = drm_unplug_of(dev);
 	struct drm_unplug_dma *dma, *new;
+	bool closed;
 	int ret;
 
 	dma_resv_assert_held(shmem->base.resv);
 
 	new = drm_unplug_dma_new(dev);
-	if (!new)
-		return -ENOMEM;
+	if (IS_ERR(new))
+		return PTR_ERR(new);
 
 	ret = dma_map_sgtable(dev->dev, sgt, DMA_BIDIRECTIONAL, 0);
 	if (ret) {
@@ -233,17 +253,22 @@ int drm_dev_map_shmem(struct drm_gem_shmem_object *shmem, struct sg_table *sgt)
 		.sgt = sgt, .shmem = shmem, .dir = DMA_BIDIRECTIONAL, .mapped = true,
 	};
 	scoped_guard(spinlock, &unplug->dma_lock) {
+		closed = unplug->dma_closed;
 		/* It had a table before. */
 		dma = drm_unplug_shmem_find(unplug, shmem);
-		if (dma) {
+		if (dma && !closed) {
 			dma->sgt = sgt;
 			dma->mapped = true;
-		} else {
+		} else if (!closed) {
 			hash_add(unplug->dma, &new->node, (unsigned long)shmem);
 			new = NULL;
 		}
 	}
 	kfree(new);
+	if (closed) {
+		dma_unmap_sgtable(dev->dev, sgt, DMA_BIDIRECTIONAL, 0);
+		return -ENODEV;
+	}
 
 	return 0;
 }
@@ -317,11 +342,11 @@ EXPORT_SYMBOL(drm_dev_release_shmem);
  * is unbound is unmapped then, and the table is freed. See the overview on DMA
  * mappings. For drivers that do not use drm_gem_prime_import().
  *
- * Context: Process context, with the reservation lock of the dma-buf held. In a
- * section of the device, or where the driver cannot be unbound for other reasons.
+ * Context: Process context, with the reservation lock of the dma-buf held.
  *
  * Returns:
- * The table, as dma_buf_map_attachment() does, or an ERR_PTR().
+ * The table, as dma_buf_map_attachment() does, or an ERR_PTR(), of -ENODEV if the
+ * driver was unbound.
  */
 struct sg_table *drm_dev_map_attachment(struct drm_device *dev,
 					struct dma_buf_attachment *attach)
@@ -330,15 +355,18 @@ struct sg_table *drm_dev_map_attachment(struct drm_device *dev,
 	struct sg_table *sgt;
 
 	dma = drm_unplug_dma_new(dev);
-	if (!dma)
-		return ERR_PTR(-ENOMEM);
+	if (IS_ERR(dma))
+		return ERR_CAST(dma);
 
 	sgt = dma_buf_map_attachment(attach, DMA_BIDIRECTIONAL);
 	if (IS_ERR(sgt)) {
 		kfree(dma);
 		return sgt;
 	}
-	drm_unplug_dma_add(drm_unplug_of(dev), dma, sgt, attach, DMA_BIDIRECTIONAL);
+	if (!drm_unplug_dma_add(drm_unplug_of(dev), dma, sgt, attach, DMA_BIDIRECTIONAL)) {
+		dma_buf_unmap_attachment(attach, sgt, DMA_BIDIRECTIONAL);
+		return ERR_PTR(-ENODEV);
+	}
 
 	return sgt;
 }
@@ -405,7 +433,10 @@ void drm_unplug_unmap_attachment(struct drm_device *dev, struct dma_buf_attachme
 	dma_resv_unlock(attach->dmabuf->resv);
 }
 
-/* The dma-buf of an import that is mapped, in @bucket or behind it, with a reference. */
+/*
+ * The dma-buf of an import that is mapped, in @bucket or behind it, with a reference.
+ * Each import has its turn once.
+ */
 static struct dma_buf *drm_unplug_import_next(struct drm_unplug *unplug, int *bucket)
 {
 	struct drm_unplug_dma *dma;
@@ -413,7 +444,8 @@ static struct dma_buf *drm_unplug_import_next(struct drm_unplug *unplug, int *bu
 	guard(spinlock)(&unplug->dma_lock);
 	for (; *bucket < HASH_SIZE(unplug->dma); (*bucket)++) {
 		hlist_for_each_entry(dma, &unplug->dma[*bucket], node) {
-			if (dma->attach && dma->mapped) {
+			if (dma->attach && dma->mapped && !dma->tried) {
+				dma->tried = true;
 				/* The importer has one as long as this is in the list. */
 				get_dma_buf(dma->attach->dmabuf);
 				return dma->attach->dmabuf;
@@ -458,23 +490,23 @@ static void drm_unplug_imports_unmap(struct drm_unplug *unplug, unsigned long en
 {
 	struct drm_unplug_dma *dma;
 	struct dma_buf *dmabuf;
+	unsigned int locked = 0;
 	int bucket = 0;
-	bool locked;
 
 	while ((dmabuf = drm_unplug_import_next(unplug, &bucket))) {
-		locked = drm_unplug_dma_lock_resv(dmabuf->resv, end);
-		if (locked) {
+		if (drm_unplug_dma_lock_resv(dmabuf->resv, end)) {
 			dma = drm_unplug_import_take(unplug, dmabuf, bucket);
 			if (dma)
 				dma_buf_unmap_attachment(dma->attach, dma->sgt, dma->dir);
 			dma_resv_unlock(dmabuf->resv);
+		} else {
+			locked++;
 		}
 		dma_buf_put(dmabuf);
-		if (!locked) {
-			drm_warn(unplug->dev, "an imported buffer is locked and stays mapped\n");
-			return;
-		}
 	}
+
+	if (locked)
+		drm_warn(unplug->dev, "%u imported buffers are locked and stay mapped\n", locked);
 }
 
 /* A GEM SHMEM object that is mapped, in @bucket or behind it. It stays while it is used. */
@@ -544,7 +576,8 @@ static void drm_unplug_shmems_unmap(struct drm_unplug *unplug, unsigned long end
  *
  * Whoever locks a buffer for long, waiting for a fence of somebody else, does not
  * hold this up: the buffer stays mapped then, with a warning. Whoever is about to
- * unmap one is waited for, which is not long.
+ * unmap one is waited for, which is not long. Nothing can be mapped from then on, and
+ * what was just being mapped is unmapped again by those who did it.
  *
  * Context: Process context, takes reservation locks.
  */
@@ -553,6 +586,9 @@ void drm_unplug_dma_unmap(struct drm_unplug *unplug)
 	unsigned long end = jiffies + DRM_UNPLUG_DMA_WAIT;
 	struct drm_unplug_dma *dma;
 	int bucket;
+
+	scoped_guard(spinlock, &unplug->dma_lock)
+		WRITE_ONCE(unplug->dma_closed, true);
 
 	for (bucket = 0; bucket < HASH_SIZE(unplug->dma); bucket++) {
 		guard(spinlock)(&unplug->dma_lock);

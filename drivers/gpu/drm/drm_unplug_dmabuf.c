@@ -506,7 +506,7 @@ void drm_unplug_dmabufs_revoke(struct drm_unplug *unplug)
 		struct dma_buf *dmabuf = buf->dmabuf;
 
 		if (!dma_resv_trylock(dmabuf->resv)) {
-			queue_work(drm_unplug_wq, &buf->revoke_work);
+			queue_work(drm_unplug_revoke_wq, &buf->revoke_work);
 			continue;
 		}
 		drm_unplug_dmabuf_revoke(buf);

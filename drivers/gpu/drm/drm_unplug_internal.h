@@ -79,6 +79,9 @@ struct drm_unplug {
 	/** @quiesced: &drm_unplug_ops.quiesce was called */
 	bool quiesced;
 
+	/** @quiesced_lost: and it was told that the hardware is lost */
+	bool quiesced_lost;
+
 	/** @start: when the device went */
 	ktime_t start;
 
@@ -163,6 +166,9 @@ struct drm_unplug {
 	/** @dma_unmapping: how many tables are being unmapped by those who give them back */
 	atomic_t dma_unmapping;
 
+	/** @dma_closed: nothing may be mapped any more; set under @dma_lock */
+	bool dma_closed;
+
 	/** @dma_armed: it is unmapped by an action of devres, not by @managed */
 	bool dma_armed;
 
@@ -209,7 +215,7 @@ DEFINE_CLASS(drm_unplug_gate, struct drm_unplug_gate,
 	     drm_unplug_gate_enter(drm_unplug_of(dev)),
 	     struct drm_device *dev)
 
-extern struct workqueue_struct *drm_unplug_wq;
+extern struct workqueue_struct *drm_unplug_wq, *drm_unplug_revoke_wq;
 
 int drm_unplug_init(struct drm_device *dev);
 void drm_unplug_fini(struct drm_device *dev);
@@ -278,7 +284,7 @@ void drm_unplug_dmabufs_revoke(struct drm_unplug *unplug);
  * @dir: direction of the transfers
  * @mapped: core has not unmapped it; protected by &drm_unplug.dma_lock, and that of
  *	an import or of @shmem by the reservation lock as well
- * @tried: it was the turn of @shmem to be unmapped
+ * @tried: it was the turn of @attach or @shmem to be unmapped
  * @used: @shmem must not be released yet
  */
 struct drm_unplug_dma {

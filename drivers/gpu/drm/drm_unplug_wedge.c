@@ -30,6 +30,9 @@
  * own it ends in its &drm_unplug_ops.signal, which this calls; one without hooks
  * ends them before, or later, see drm_dev_fence_force() and drm_sched_unplug().
  *
+ * This also calls &drm_unplug_ops.quiesce, and a later unplug does so only if the
+ * hardware has been lost since: what was stopped has to stay so.
+ *
  * Can be called again, and before or at the same time as drm_dev_unplug() or
  * drm_dev_unregister(), which have the rest of the work to do.
  *

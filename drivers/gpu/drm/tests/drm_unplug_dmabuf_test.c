@@ -1000,6 +1000,51 @@ static void drm_test_unplug_dma_import_locked(struct kunit *test)
 	import_end(test, &im, &scene);
 }
 
+/* The buffer that the end of the driver comes to first. */
+static struct dma_resv *import_first(struct import *im)
+{
+	struct drm_unplug *unplug = drm_unplug_of(im->dev);
+	struct drm_unplug_dma *dma;
+	unsigned int bucket;
+
+	guard(spinlock)(&unplug->dma_lock);
+	hash_for_each(unplug->dma, bucket, dma, node)
+		return dma->attach->dmabuf->resv;
+
+	return NULL;
+}
+
+/* T3: nor keeps one that is locked the others from being unmapped. */
+static void drm_test_unplug_dma_imports_locked(struct kunit *test)
+{
+	struct mock_client *remover = mock_client_new(test);
+	struct drm_gem_object *objs[3];
+	struct scene scenes[ARRAY_SIZE(objs)];
+	struct dma_resv *locked;
+	struct import im;
+	unsigned int i;
+
+	import_dev_new(test, &im);
+	for (i = 0; i < ARRAY_SIZE(objs); i++) {
+		scene_export(test, &scenes[i], &own_funcs);
+		objs[i] = drm_gem_prime_import_dev(im.dev, scenes[i].dmabuf, im.parent);
+		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, objs[i]);
+	}
+	locked = import_first(&im);
+	KUNIT_ASSERT_NOT_NULL(test, locked);
+	dma_resv_lock(locked, NULL);
+	KUNIT_EXPECT_EQ(test, mock_run(remover, import_unbind, &im), 0);
+	for (i = 0; i < ARRAY_SIZE(objs); i++)
+		KUNIT_EXPECT_EQ(test, scenes[i].buffer->maps,
+				scenes[i].dmabuf->resv == locked);
+	dma_resv_unlock(locked);
+	for (i = 0; i < ARRAY_SIZE(objs); i++) {
+		drm_gem_object_put(objs[i]);
+		scene_end(test, &scenes[i], scenes[i].buffer->calls);
+	}
+	drm_dev_put(im.dev);
+}
+
 /* T5: it is given back while the driver is being unbound. */
 static void drm_test_unplug_dma_import_race(struct kunit *test)
 {
@@ -1260,6 +1305,8 @@ static void drm_test_unplug_dma_table(struct kunit *test)
 	tables(&im, &mapped, &known);
 	KUNIT_EXPECT_EQ(test, mapped, 0);
 	drm_dev_unmap_sgtable(im.dev, &sgts[1], DMA_TO_DEVICE);
+	/* A worker of the driver may not have noticed. */
+	KUNIT_EXPECT_EQ(test, drm_dev_map_sgtable(im.dev, &sgts[1], DMA_TO_DEVICE), -ENODEV);
 	tables(&im, &mapped, &known);
 	KUNIT_EXPECT_EQ(test, known, 0);
 	for (i = 0; i < ARRAY_SIZE(sgts); i++)
@@ -1288,6 +1335,7 @@ static struct kunit_case drm_unplug_dmabuf_tests[] = {
 	KUNIT_CASE_PARAM(drm_test_unplug_dma_import_early, import_case_gen_params),
 	KUNIT_CASE_PARAM(drm_test_unplug_dma_import_orphan, import_case_gen_params),
 	KUNIT_CASE_PARAM(drm_test_unplug_dma_import_locked, import_case_gen_params),
+	KUNIT_CASE_PARAM(drm_test_unplug_dma_imports_locked, import_case_gen_params),
 	KUNIT_CASE_PARAM(drm_test_unplug_dma_import_race, import_case_gen_params),
 	KUNIT_CASE_PARAM(drm_test_unplug_dma_import_unmapping, import_case_gen_params),
 	KUNIT_CASE_PARAM(drm_test_unplug_dma_shmem, import_case_gen_params),

@@ -10,6 +10,7 @@
 #include <drm/drm_drv.h>
 #include <drm/drm_unplug.h>
 
+#include <kunit/static_stub.h>
 #include <kunit/test.h>
 
 #include "../drm_unplug_internal.h"
@@ -24,6 +25,7 @@
  * @signalled: calls of signal
  * @unmapped: calls of unmap
  * @too_early: calls before it was their turn
+ * @pulled: the hardware is lost
  * @lost: what the hooks were told
  * @error: what signal was told
  * @fence: signal ends it, if set
@@ -37,6 +39,7 @@ struct ops_state {
 	int signalled;
 	int unmapped;
 	int too_early;
+	bool pulled;
 	bool lost;
 	int error;
 	struct dma_fence *fence;
@@ -303,6 +306,39 @@ static void drm_test_unplug_ops_registered_again(struct kunit *test)
 	ops_check(test);
 }
 
+static bool ops_is_lost(const struct drm_device *dev)
+{
+	struct ops_state *state = to_mock_dev(dev)->test->priv;
+
+	return state->pulled;
+}
+
+/* D2: a device that was stopped since it is wedged is pulled out after that. */
+static void drm_test_unplug_ops_wedged_and_lost(struct kunit *test)
+{
+	struct ops_state *state = test->priv;
+	struct drm_device *dev = &state->mdev->drm;
+	unsigned int i;
+
+	kunit_activate_static_stub(test, drm_dev_is_lost, ops_is_lost);
+	KUNIT_ASSERT_EQ(test, drm_dev_register(dev, 0), 0);
+	for (i = 0; i < 2; i++) {
+		drm_dev_wedge(dev, DRM_WEDGE_RECOVERY_REBIND, NULL);
+		KUNIT_EXPECT_EQ(test, state->quiesced, 1);
+		KUNIT_EXPECT_FALSE(test, state->lost);
+	}
+
+	state->pulled = true;
+	state->signalled = 0;
+	drm_dev_unplug(dev);
+	KUNIT_EXPECT_EQ(test, state->quiesced, 2);
+	KUNIT_EXPECT_TRUE(test, state->lost);
+	drm_dev_unplug(dev);
+	KUNIT_EXPECT_EQ(test, state->quiesced, 2);
+	KUNIT_EXPECT_EQ(test, state->too_early, 0);
+	mock_dev_free(state->mdev);
+}
+
 static struct kunit_case drm_unplug_ops_tests[] = {
 	KUNIT_CASE_PARAM(drm_test_unplug_ops_order, mock_leave_params),
 	KUNIT_CASE_PARAM(drm_test_unplug_ops_late_fence, mock_leave_params),
@@ -310,6 +346,7 @@ static struct kunit_case drm_unplug_ops_tests[] = {
 	KUNIT_CASE(drm_test_unplug_ops_stuck),
 	KUNIT_CASE(drm_test_unplug_ops_failed_probe),
 	KUNIT_CASE_PARAM(drm_test_unplug_ops_registered_again, mock_leave_params),
+	KUNIT_CASE(drm_test_unplug_ops_wedged_and_lost),
 	{}
 };
 
