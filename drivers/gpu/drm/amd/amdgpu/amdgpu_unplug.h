@@ -9,6 +9,7 @@
 
 struct drm_client_dev;
 struct kfd_dev;
+struct mm_struct;
 
 int amdgpu_unplug_register(struct amdgpu_device *adev);
 bool amdgpu_unplug_stop_userq(struct amdgpu_device *adev);
@@ -29,6 +30,7 @@ void amdgpu_preempt_mgr_sysfs_fini(struct amdgpu_device *adev);
 #if IS_ENABLED(CONFIG_HSA_AMD)
 void kgd2kfd_client_unregister(struct drm_client_dev *client);
 void kgd2kfd_unplug_begin(struct kfd_dev *kfd, bool lost);
+bool kgd2kfd_unplug_lost_gpu(struct mm_struct *mm);
 #else
 #define kgd2kfd_client_unregister	NULL
 static inline void kgd2kfd_unplug_begin(struct kfd_dev *kfd, bool lost) { }

@@ -87,6 +87,27 @@ bool kfd_unplug_lost_gpu(struct kfd_process *p)
 	return false;
 }
 
+/* The same of the process that has this address space. */
+bool kgd2kfd_unplug_lost_gpu(struct mm_struct *mm)
+{
+	struct kfd_process *p = kfd_lookup_process_by_mm(mm);
+	bool lost;
+
+	if (!p)
+		return false;
+
+	lost = kfd_unplug_lost_gpu(p);
+	kfd_unref_process(p);
+
+	return lost;
+}
+
+/* Can nothing be asked of the GPU for good? During a reset it is only for a while. */
+bool kfd_unplug_cut_off(const struct kfd_node *node)
+{
+	return node->kfd->unplugged && node->adev->no_hw_access;
+}
+
 /**
  * kfd_unplug_mmap - map registers so that the map survives an unplug
  * @node: GPU that they belong to
