@@ -1,14 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
+#include <linux/dma-fence.h>
 #include <linux/firmware.h>
 #include <linux/io.h>
+#include <linux/kref.h>
+#include <linux/list.h>
 #include <linux/pci.h>
 #include <linux/pm_runtime.h>
+#include <linux/rcupdate.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
 #include <linux/vga_switcheroo.h>
 #include <linux/vgaarb.h>
 #include <linux/vmalloc.h>
+#include <linux/wait.h>
 
 #include <drm/drm_crtc_helper.h>
+#include <drm/drm_managed.h>
 #include <drm/drm_probe_helper.h>
 #include <drm/drm_unplug.h>
 
@@ -36,8 +44,12 @@
  */
 static void radeon_unplug_gart(struct radeon_device *rdev)
 {
-	if (rdev->gart.robj)
-		WRITE_ONCE(rdev->gart.ptr, rdev->gart.pages_entry);
+	if (!rdev->gart.robj || rdev->gart.ptr == rdev->gart.pages_entry)
+		return;
+
+	WRITE_ONCE(rdev->gart.ptr, rdev->gart.pages_entry);
+	/* For radeon_gart_bind() and radeon_gart_unbind(). */
+	synchronize_rcu();
 }
 
 static void radeon_unplug_numb(struct radeon_device *rdev)
@@ -102,6 +114,120 @@ static void radeon_unplug_quiesce(struct drm_device *dev, bool lost)
 }
 
 /**
+ * struct radeon_fence_queue - what fences need, for as long as there is one
+ * @ref: of the device, and of each fence
+ * @head: &radeon_device.fence_queue; its lock is that of the fences
+ * @lock: protects @fences; taken inside of the other
+ * @fences: those that the device has not ended when it went
+ */
+struct radeon_fence_queue {
+	struct kref ref;
+	wait_queue_head_t head;
+	spinlock_t lock;
+	struct list_head fences;
+};
+
+static struct radeon_fence_queue *radeon_unplug_fence_queue(struct radeon_fence *fence)
+{
+	return container_of(dma_fence_spinlock(&fence->base), struct radeon_fence_queue, head.lock);
+}
+
+static void radeon_unplug_fence_queue_free(struct kref *ref)
+{
+	kfree(container_of(ref, struct radeon_fence_queue, ref));
+}
+
+static void radeon_unplug_fence_queue_put(struct drm_device *dev, void *queue)
+{
+	kref_put(&((struct radeon_fence_queue *)queue)->ref, radeon_unplug_fence_queue_free);
+}
+
+/**
+ * radeon_unplug_fence_queue_init - make the wait queue for fences
+ * @rdev: radeon device
+ *
+ * Returns:
+ * 0 or -ENOMEM.
+ */
+int radeon_unplug_fence_queue_init(struct radeon_device *rdev)
+{
+	struct radeon_fence_queue *queue = kmalloc_obj(*queue);
+
+	if (!queue)
+		return -ENOMEM;
+
+	kref_init(&queue->ref);
+	init_waitqueue_head(&queue->head);
+	spin_lock_init(&queue->lock);
+	INIT_LIST_HEAD(&queue->fences);
+	rdev->fence_queue = &queue->head;
+
+	return drmm_add_action_or_reset(rdev_to_drm(rdev), radeon_unplug_fence_queue_put, queue);
+}
+
+/**
+ * radeon_unplug_fence_add - a fence needs the wait queue from now on
+ * @fence: fence that was just initialised
+ */
+void radeon_unplug_fence_add(struct radeon_fence *fence)
+{
+	struct radeon_fence_queue *queue = radeon_unplug_fence_queue(fence);
+
+	kref_get(&queue->ref);
+	guard(spinlock_irqsave)(&queue->lock);
+	list_add_tail(&fence->all, &queue->fences);
+}
+
+/**
+ * radeon_unplug_fence_release - &dma_fence_ops.release
+ * @f: a fence of radeon
+ */
+void radeon_unplug_fence_release(struct dma_fence *f)
+{
+	struct radeon_fence *fence = container_of(f, struct radeon_fence, base);
+	struct radeon_fence_queue *queue = radeon_unplug_fence_queue(fence);
+
+	scoped_guard(spinlock_irqsave, &queue->lock)
+		list_del_init(&fence->all);
+	dma_fence_free(f);
+	kref_put(&queue->ref, radeon_unplug_fence_queue_free);
+}
+
+/* A fence that exists, which is not in the list any more, with a reference. */
+static struct radeon_fence *radeon_unplug_fence_take(struct radeon_fence_queue *queue)
+{
+	struct radeon_fence *fence;
+
+	guard(spinlock_irqsave)(&queue->lock);
+	while ((fence = list_first_entry_or_null(&queue->fences, struct radeon_fence, all))) {
+		list_del_init(&fence->all);
+		if (dma_fence_get_rcu(&fence->base))
+			return fence;
+	}
+
+	return NULL;
+}
+
+/*
+ * A fence works out from the device whether it has signalled, until it was asked the
+ * first time. After this none does. All have been reached by now, or were forced.
+ */
+static void radeon_unplug_end_fences(struct radeon_device *rdev)
+{
+	struct radeon_fence_queue *queue =
+		container_of(rdev->fence_queue, struct radeon_fence_queue, head);
+	struct radeon_fence *fence;
+
+	while ((fence = radeon_unplug_fence_take(queue))) {
+		scoped_guard(spinlock_irqsave, dma_fence_spinlock(&fence->base)) {
+			radeon_unplug_fence(fence);
+			dma_fence_signal_locked(&fence->base);
+		}
+		dma_fence_put(&fence->base);
+	}
+}
+
+/**
  * radeon_unplug_fence - note with the fence that it has not really been reached
  * @fence: fence that is about to signal
  */
@@ -149,9 +275,11 @@ static void radeon_unplug_signal(struct drm_device *dev, int error)
 		radeon_fence_process(rdev, i);
 	}
 
+	radeon_unplug_end_fences(rdev);
+
 	/* Nobody is to reset what is not there. */
 	rdev->needs_reset = false;
-	wake_up_all(&rdev->fence_queue);
+	wake_up_all(rdev->fence_queue);
 
 	for (i = 0; i < rdev->num_crtc; i++)
 		radeon_crtc_handle_flip(rdev, i);
@@ -165,12 +293,8 @@ static void radeon_unplug_unmap(struct drm_device *dev, bool lost)
 	if (!rdev || !rdev->rmmio)
 		return;
 
+	/* See radeon_unplug_fini(). */
 	radeon_unplug_numb(rdev);
-	iounmap(rdev->unplug.rmmio);
-	rdev->unplug.rmmio = NULL;
-	if (rdev->unplug.doorbell)
-		iounmap(rdev->unplug.doorbell);
-	rdev->unplug.doorbell = NULL;
 	if (rdev->rio_mem)
 		pci_iounmap(rdev->pdev, rdev->rio_mem);
 	rdev->rio_mem = NULL;
@@ -204,6 +328,22 @@ int radeon_unplug_register(struct radeon_device *rdev)
 	}
 
 	return drm_dev_unplug_register(rdev_to_drm(rdev), &radeon_unplug_ops);
+}
+
+static void radeon_unplug_cancel_work(struct work_struct *work)
+{
+	if (work->func)
+		cancel_work_sync(work);
+}
+
+/* What the interrupt handler has left to others. */
+static void radeon_unplug_cancel_irq(struct radeon_device *rdev)
+{
+	radeon_unplug_cancel_work(&rdev->dp_work);
+	radeon_unplug_cancel_work(&rdev->audio_work);
+	radeon_unplug_cancel_work(&rdev->pm.dpm.thermal.work);
+	if (rdev->hotplug_work.work.func)
+		cancel_delayed_work_sync(&rdev->hotplug_work);
 }
 
 /* What has been used last is switched off some time later, if it is not too late by then. */
@@ -251,6 +391,7 @@ void radeon_unplug_stop(struct radeon_device *rdev)
 	radeon_unplug_gart(rdev);
 	radeon_suspend(rdev);
 	radeon_irq_kms_fini(rdev);
+	radeon_unplug_cancel_irq(rdev);
 	if (rdev->mman.initialized)
 		ttm_device_unmap_dma(&rdev->mman.bdev);
 	radeon_dummy_page_fini(rdev);
@@ -302,12 +443,12 @@ void radeon_unplug_fini(struct radeon_device *rdev)
 {
 	struct radeon_unplug *unplug = &rdev->unplug;
 
+	radeon_unplug_cancel_irq(rdev);
 	radeon_unplug_cancel(rdev);
-	if (!unplug->numb) {
-		iounmap(rdev->rmmio);
-		if (rdev->doorbell.ptr)
-			iounmap(rdev->doorbell.ptr);
-	}
+	radeon_unplug_end_fences(rdev);
+	iounmap(unplug->numb ? unplug->rmmio : rdev->rmmio);
+	if (unplug->doorbell || rdev->doorbell.ptr)
+		iounmap(unplug->doorbell ?: rdev->doorbell.ptr);
 	radeon_unplug_free_firmware(rdev);
 	vfree(unplug->regs);
 	vfree(unplug->doorbells);

@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <linux/dma-buf.h>
@@ -35,7 +36,7 @@
 
 static struct gpu gpu;
 static struct buffer vram, gtt;
-static int card_fd, dma_buf, sync_fd;
+static int card_fd, dma_buf, sync_fd, done_fd;
 static bool is_amdgpu;
 static struct amdgpu_cs_fence stalled;
 
@@ -273,23 +274,43 @@ static int dma_buf_fence(void)
 	return args.fd;
 }
 
-static void fences(void)
+static int work_fence(void)
 {
-	struct pollfd poll_fd = { .fd = sync_fd, .events = POLLIN };
+	return is_amdgpu ? gpu_sync_file(&gpu, &stalled) : dma_buf_fence();
+}
+
+static void say_fence(const char *key, int sync_file)
+{
+	struct pollfd poll_fd = { .fd = sync_file, .events = POLLIN };
+	struct sync_file_info_ {
+		char name[32];
+		int32_t status;
+		uint32_t flags, num_fences, pad;
+		uint64_t sync_fence_info;
+	} info = { };
 
 	if (poll(&poll_fd, 1, 0) == 1) {
-		struct sync_file_info_ {
-			char name[32];
-			int32_t status;
-			uint32_t flags, num_fences, pad;
-			uint64_t sync_fence_info;
-		} info = { };
-
-		ioctl(sync_fd, _IOWR('>', 4, struct sync_file_info_), &info);
-		say("fence of stalled work", "signalled, %s", info.status < 0 ? name(info.status) : "as done");
+		ioctl(sync_file, _IOWR('>', 4, struct sync_file_info_), &info);
+		say(key, "signalled, %s", info.status < 0 ? name(info.status) : "as done");
 	} else {
-		say("fence of stalled work", "pending");
+		say(key, "pending");
 	}
+}
+
+/*
+ * Fences that are the last that is left of the device (T3): of work that was done, which nobody
+ * has asked about, and of work that was not. The parent has them.
+ */
+static struct {
+	volatile int done, stalled;
+} *late;
+
+static int take_file(int process, int number)
+{
+	int file = syscall(SYS_pidfd_getfd, process, number, 0);
+
+	check(file >= 0);
+	return file;
 }
 
 static unsigned long long packets(void)
@@ -357,8 +378,16 @@ static void scene(void)
 	open_client();
 	before();
 	sim_fault(sim_card(), "stall", SDMA_RINGS);
+	check_ok(work(0, 0x180));
+	done_fd = work_fence();
+	sim_fault(sim_card(), "stall", 0);
+	check(wait_for(vram.cpu[SIZE / 4 - 1] == 0x180, 10000));
+	sim_fault(sim_card(), "stall", SDMA_RINGS);
 	check_ok(work(0, 0x200));
-	sync_fd = is_amdgpu ? gpu_sync_file(&gpu, &stalled) : dma_buf_fence();
+	sync_fd = work_fence();
+	late->done = done_fd;
+	late->stalled = sync_fd;
+	check(wait_for(!late->stalled, 10000));
 	for (i = 0; i < sizeof(sleepers) / sizeof(*sleepers); i++)
 		pthread_create(&sleepers[i].thread, NULL, sleep_thread, &sleepers[i]);
 	signal(SIGBUS, on_bus);
@@ -373,7 +402,7 @@ static void scene(void)
 		say("unplug", "ends");
 	say("unplug, ms", "%ld", ms);
 	after();
-	fences();
+	say_fence("fence of stalled work", sync_fd);
 	if (strcmp(how, "surprise"))
 		let_go();
 	for (i = 0; i < sizeof(sleepers) / sizeof(*sleepers); i++)
@@ -390,7 +419,8 @@ static const struct test tests[] = { { "scene", scene }, { } };
 
 int main(int argc, char **argv)
 {
-	int status;
+	int status, process, done, pending;
+	pid_t child;
 
 	if (argc != 3) {
 		fprintf(stderr, "usage: scenario DEVICE remove|unbind|surprise\n");
@@ -398,16 +428,30 @@ int main(int argc, char **argv)
 	}
 	device = argv[1];
 	how = argv[2];
+	late = mmap(NULL, sizeof(*late), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	/* In a child, so that the late close is over when we go on, whatever sleeps in it. */
-	if (!fork()) {
+	child = fork();
+	if (!child) {
 		status = run_tests(tests, 1, argv);
 		fflush(stdout);
 		kill(getpid(), SIGKILL);
 		return status;
 	}
 	alarm(120);
+	process = syscall(SYS_pidfd_open, child, 0);
+	while (!late->stalled && !waitpid(child, &status, WNOHANG))
+		sleep_ms(5);
+	if (!late->stalled)
+		return 0;
+	done = take_file(process, late->done);
+	pending = take_file(process, late->stalled);
+	late->stalled = 0;
 	wait(&status);
 	sleep_ms(1000);
+	say_fence("fence of done work, when all is closed", done);
+	say_fence("fence of stalled work, when all is closed", pending);
+	close(done);
+	close(pending);
 	say("registers written, with the late close", "%llu",
 	    sim_verdict(sim_card(), "registers_written_after"));
 	say("pages of VRAM written, with the late close", "%llu",
