@@ -47,6 +47,10 @@ void qxl_device_stop(struct qxl_device *qdev)
 	struct drm_device *dev = &qdev->ddev;
 	int i;
 
+	if (qdev->stopped)
+		return;
+	qdev->stopped = true;
+
 	/*
 	 * Disabling the plane leaves it behind if the shadow of the framebuffer was
 	 * dropped by the cleanup of an earlier commit.
