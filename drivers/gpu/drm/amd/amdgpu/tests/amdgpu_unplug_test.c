@@ -754,6 +754,41 @@ static void unplug_user_queue_fence(struct kunit *test)
 	amdgpu_evf_mgr_fini(evf_mgr);
 }
 
+static int mock_userq_resets;
+
+static int mock_userq_detect(struct amdgpu_device *adev, int queue_type)
+{
+	mock_userq_resets++;
+	return 0;
+}
+
+static const struct amdgpu_userq_funcs mock_userq_funcs = {
+	.detect_and_reset = mock_userq_detect,
+};
+
+/* T1: a timer that was set before comes when there is nothing to be reset. */
+static void unplug_user_queue_reset(struct kunit *test)
+{
+	struct mock *mock = mock_new(test);
+	struct amdgpu_userq_mgr *uq_mgr = kunit_kzalloc(test, sizeof(*uq_mgr), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, uq_mgr);
+	KUNIT_ASSERT_EQ(test, amdgpu_userq_mgr_init(uq_mgr, NULL, mock->adev), 0);
+	mock->adev->userq_funcs[AMDGPU_RING_TYPE_GFX] = &mock_userq_funcs;
+	mock->adev->gfx.gfx_supported_reset = AMDGPU_RESET_TYPE_PER_QUEUE;
+	atomic_set(&uq_mgr->userq_count[AMDGPU_RING_TYPE_GFX], 1);
+	mock_userq_resets = 0;
+
+	schedule_work(&uq_mgr->reset_work);
+	flush_work(&uq_mgr->reset_work);
+	KUNIT_EXPECT_EQ(test, mock_userq_resets, 1);
+
+	mock_unplug(mock);
+	schedule_work(&uq_mgr->reset_work);
+	flush_work(&uq_mgr->reset_work);
+	KUNIT_EXPECT_EQ(test, mock_userq_resets, 1);
+}
+
 /* Queues that are freed meanwhile, for KASAN to look at. */
 static int mock_userq_churn(void *data)
 {
@@ -1148,6 +1183,7 @@ static struct mock_process *mock_process(struct mock *mock)
 	struct kfd_process_device *pdd;
 
 	KUNIT_ASSERT_NOT_NULL(test, process);
+	kref_init(&process->p.ref);
 	process->p.lead_thread = current;
 	process->p.mm = process;
 	KUNIT_ASSERT_EQ(test, kfd_event_init_process(&process->p), 0);
@@ -1220,6 +1256,40 @@ static void unplug_kfd_lost(struct kunit *test)
 	dev->dev = mock->parent;
 }
 
+/* Evictions are counted while a GPU is being reset, and not when it has gone. */
+static void unplug_kfd_cut_off(struct kunit *test)
+{
+	struct mock *mock = mock_new_bare(test);
+	struct mock_process *process;
+
+	mock_kfd_init(mock);
+	process = mock_process(mock);
+	mock->adev->no_hw_access = true;
+	KUNIT_EXPECT_EQ(test, kfd_process_evict_queues(&process->p, 0), 0);
+	KUNIT_EXPECT_EQ(test, mock->evictions, 1);
+
+	mock->kfd.unplugged = true;
+	KUNIT_EXPECT_EQ(test, kfd_process_evict_queues(&process->p, 0), 0);
+	KUNIT_EXPECT_EQ(test, mock->evictions, 1);
+}
+
+/* What stops the workers that map memory for a process again, and again. */
+static void unplug_kfd_lost_mm(struct kunit *test)
+{
+	struct mock *mock = mock_new_bare(test);
+	struct mock_process *process;
+	struct mm_struct *mm;
+
+	mock_kfd_init(mock);
+	process = mock_process(mock);
+	mm = process->p.mm;
+	KUNIT_EXPECT_FALSE(test, kgd2kfd_unplug_lost_gpu(mm));
+	KUNIT_EXPECT_FALSE(test, kgd2kfd_unplug_lost_gpu(NULL));
+	mock->kfd.unplugged = true;
+	KUNIT_EXPECT_TRUE(test, kgd2kfd_unplug_lost_gpu(mm));
+	KUNIT_EXPECT_EQ(test, kref_read(&process->p.ref), 1);
+}
+
 static const struct kfd_case {
 	const char *name;
 	bool lost;
@@ -1287,6 +1357,7 @@ static struct kunit_case amdgpu_unplug_cases[] = {
 	KUNIT_CASE(unplug_user_queue_orderly),
 	KUNIT_CASE(unplug_user_queue_fence),
 	KUNIT_CASE(unplug_user_queue_race),
+	KUNIT_CASE(unplug_user_queue_reset),
 	KUNIT_CASE(unplug_registers_lost),
 	KUNIT_CASE(unplug_registers_unmapped),
 	KUNIT_CASE(unplug_gem_fault),
@@ -1295,6 +1366,8 @@ static struct kunit_case amdgpu_unplug_cases[] = {
 	KUNIT_CASE(unplug_kfd_unsupported),
 	KUNIT_CASE(unplug_kfd_freed),
 	KUNIT_CASE(unplug_kfd_lost),
+	KUNIT_CASE(unplug_kfd_cut_off),
+	KUNIT_CASE(unplug_kfd_lost_mm),
 	KUNIT_CASE_PARAM(unplug_kfd_teardown, kfd_gen_params),
 #endif
 	{}
