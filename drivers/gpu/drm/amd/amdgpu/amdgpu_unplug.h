@@ -30,7 +30,7 @@ void amdgpu_preempt_mgr_sysfs_fini(struct amdgpu_device *adev);
 #if IS_ENABLED(CONFIG_HSA_AMD)
 void kgd2kfd_client_unregister(struct drm_client_dev *client);
 void kgd2kfd_unplug_begin(struct kfd_dev *kfd, bool lost);
-bool kgd2kfd_unplug_lost_gpu(struct mm_struct *mm);
+bool kgd2kfd_unplug_lost_gpu(const struct mm_struct *mm, const void *process_info);
 #else
 #define kgd2kfd_client_unregister	NULL
 static inline void kgd2kfd_unplug_begin(struct kfd_dev *kfd, bool lost) { }

@@ -87,19 +87,17 @@ bool kfd_unplug_lost_gpu(struct kfd_process *p)
 	return false;
 }
 
-/* The same of the process that has this address space. */
-bool kgd2kfd_unplug_lost_gpu(struct mm_struct *mm)
+/* The same of the process that this is the memory of. One address space may have several. */
+bool kgd2kfd_unplug_lost_gpu(const struct mm_struct *mm, const void *process_info)
 {
-	struct kfd_process *p = kfd_lookup_process_by_mm(mm);
-	bool lost;
+	struct kfd_process *p;
 
-	if (!p)
-		return false;
+	guard(srcu)(&kfd_processes_srcu);
+	hash_for_each_possible_rcu(kfd_processes_table, p, kfd_processes, (uintptr_t)mm)
+		if (p->mm == mm && p->kgd_process_info == process_info)
+			return kfd_unplug_lost_gpu(p);
 
-	lost = kfd_unplug_lost_gpu(p);
-	kfd_unref_process(p);
-
-	return lost;
+	return false;
 }
 
 /* Can nothing be asked of the GPU for good? During a reset it is only for a while. */

@@ -1183,7 +1183,6 @@ static struct mock_process *mock_process(struct mock *mock)
 	struct kfd_process_device *pdd;
 
 	KUNIT_ASSERT_NOT_NULL(test, process);
-	kref_init(&process->p.ref);
 	process->p.lead_thread = current;
 	process->p.mm = process;
 	KUNIT_ASSERT_EQ(test, kfd_event_init_process(&process->p), 0);
@@ -1283,11 +1282,12 @@ static void unplug_kfd_lost_mm(struct kunit *test)
 	mock_kfd_init(mock);
 	process = mock_process(mock);
 	mm = process->p.mm;
-	KUNIT_EXPECT_FALSE(test, kgd2kfd_unplug_lost_gpu(mm));
-	KUNIT_EXPECT_FALSE(test, kgd2kfd_unplug_lost_gpu(NULL));
+	process->p.kgd_process_info = process;
+	KUNIT_EXPECT_FALSE(test, kgd2kfd_unplug_lost_gpu(mm, process));
 	mock->kfd.unplugged = true;
-	KUNIT_EXPECT_TRUE(test, kgd2kfd_unplug_lost_gpu(mm));
-	KUNIT_EXPECT_EQ(test, kref_read(&process->p.ref), 1);
+	KUNIT_EXPECT_TRUE(test, kgd2kfd_unplug_lost_gpu(mm, process));
+	KUNIT_EXPECT_FALSE(test, kgd2kfd_unplug_lost_gpu(mm, mock));
+	KUNIT_EXPECT_FALSE(test, kgd2kfd_unplug_lost_gpu(NULL, process));
 }
 
 static const struct kfd_case {
