@@ -123,6 +123,7 @@ static void radeon_unplug_quiesce(struct drm_device *dev, bool lost)
 struct radeon_fence_queue {
 	struct kref ref;
 	wait_queue_head_t head;
+	/* Callbacks free fences, and hold that of @head. */
 	spinlock_t lock;
 	struct list_head fences;
 };
