@@ -447,6 +447,8 @@ void radeon_unplug_fini(struct radeon_device *rdev)
 	radeon_unplug_cancel_irq(rdev);
 	radeon_unplug_cancel(rdev);
 	radeon_unplug_end_fences(rdev);
+	/* For those who are just asking a fence. */
+	synchronize_rcu();
 	iounmap(unplug->numb ? unplug->rmmio : rdev->rmmio);
 	if (unplug->doorbell || rdev->doorbell.ptr)
 		iounmap(unplug->doorbell ?: rdev->doorbell.ptr);

@@ -44,7 +44,8 @@ void kgd2kfd_unplug_begin(struct kfd_dev *kfd, bool lost)
 	struct device_queue_manager *dqm;
 	int i;
 
-	if (!kfd->init_complete || kfd->unplugged)
+	/* It may be lost while it is being removed in order. */
+	if (!kfd->init_complete || (kfd->unplugged && !lost))
 		return;
 
 	for (i = 0; i < kfd->num_nodes; i++) {
@@ -59,7 +60,8 @@ void kgd2kfd_unplug_begin(struct kfd_dev *kfd, bool lost)
 			WRITE_ONCE(dqm->sched_halt, true);
 			WRITE_ONCE(dqm->active_runlist, false);
 		}
-		kfd_topology_remove_device(kfd->nodes[i]);
+		if (!kfd->unplugged)
+			kfd_topology_remove_device(kfd->nodes[i]);
 	}
 
 	/* Processes that are created now have still found it. */

@@ -1298,6 +1298,19 @@ static const struct kfd_case {
 	{ "lost", true },
 };
 
+/* A cable is pulled while the driver is being unbound. */
+static void unplug_kfd_lost_later(struct kunit *test)
+{
+	struct mock *mock = mock_new(test);
+
+	mock_kfd_init(mock);
+	amdgpu_unplug_ops.quiesce(adev_to_drm(mock->adev), false);
+	KUNIT_EXPECT_FALSE(test, mock->dqm.is_hws_hang);
+	amdgpu_unplug_ops.quiesce(adev_to_drm(mock->adev), true);
+	KUNIT_EXPECT_TRUE(test, mock->dqm.is_hws_hang);
+	KUNIT_EXPECT_TRUE(test, mock->dqm.sched_halt);
+}
+
 KUNIT_ARRAY_PARAM_DESC(kfd, kfd_cases, name);
 
 /* A process that does not exit is told, and not waited for. Others go on. */
@@ -1366,6 +1379,7 @@ static struct kunit_case amdgpu_unplug_cases[] = {
 	KUNIT_CASE(unplug_kfd_unsupported),
 	KUNIT_CASE(unplug_kfd_freed),
 	KUNIT_CASE(unplug_kfd_lost),
+	KUNIT_CASE(unplug_kfd_lost_later),
 	KUNIT_CASE(unplug_kfd_cut_off),
 	KUNIT_CASE(unplug_kfd_lost_mm),
 	KUNIT_CASE_PARAM(unplug_kfd_teardown, kfd_gen_params),
