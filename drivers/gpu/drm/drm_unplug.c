@@ -388,7 +388,6 @@ static void drm_unplug_signal(struct work_struct *work)
 {
 	struct drm_unplug *unplug =
 		container_of(work, struct drm_unplug, signal_work);
-
 	const struct drm_unplug_ops *ops = unplug->ops;
 
 	if (!ops || !ops->signal)
